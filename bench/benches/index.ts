@@ -1,0 +1,8 @@
+import type { Bench } from '../lib/bench.ts'
+import { insert } from './insert.ts'
+import { insertRemote } from './insert-remote.ts'
+import { read } from './read.ts'
+import { touched } from './touched.ts'
+import { untouched } from './untouched.ts'
+
+export const benches: readonly Bench[] = [insert, insertRemote, read, untouched, touched]

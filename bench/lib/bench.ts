@@ -1,0 +1,53 @@
+/** One question: some candidates, a load, and which candidates are compared. */
+export interface Bench {
+  readonly name: string
+  readonly question: string
+  /** The candidates by name: a file of bench/servers each. Two of the same file are twins. */
+  readonly candidates: Readonly<Record<string, string>>
+  /** Connections of the load, which is how many requests are under way at a time. */
+  readonly connections: number
+  /** Milliseconds that a proxy between application and PostgreSQL adds in each direction. */
+  readonly delay?: number
+  /** Sent in turns. */
+  readonly requests: readonly Buffer[]
+  /** What each must be answered with. */
+  readonly status: number
+  readonly comparisons: readonly Comparison[]
+}
+
+/** A row of the table. */
+export interface Comparison {
+  readonly name: string
+  /** The names of candidates. Those of one side are twins, and their mean counts. */
+  readonly ours: readonly string[]
+  readonly theirs: readonly string[]
+  readonly target: Target | null
+}
+
+export interface Target {
+  /** At least this share of their throughput. */
+  readonly ratio?: number
+  /** At most this share of their CPU for each request. */
+  readonly cpuRatio?: number
+  /** Both ratios within this distance of 1.00: a control. */
+  readonly within?: number
+  /** At most so many connections taken from our pools under load. */
+  readonly connections?: number
+}
+
+/** Both sides run twice, as two processes of the same program differ by themselves: the control shows by how much. */
+export const TWINS = {
+  sqlassist: 'sqlassist',
+  plain: 'mikro-orm',
+  'plain (twin)': 'mikro-orm',
+} as const
+
+/** The control: what two servers differ by that do not differ. */
+export function control(server: string): Comparison {
+  return {
+    name: 'control: plain against its twin',
+    ours: [`${server} (twin)`],
+    theirs: [server],
+    target: { within: 0.02 },
+  }
+}

@@ -1,0 +1,69 @@
+import type { Bench, Comparison, Target } from './bench.ts'
+import type { Series } from './slices.ts'
+import { type Spread, spreadOf } from './statistics.ts'
+
+/** A row of the result. */
+export interface Row {
+  readonly bench: string
+  readonly name: string
+  /** Ours by theirs: the median of the rounds' ratios. */
+  readonly throughput: Spread
+  readonly cpu: Spread
+  /** Connections that our pools gave out under load. */
+  readonly connections: number
+  readonly target: Target | null
+  /** What was missed; empty when nothing was. */
+  readonly missed: readonly string[]
+}
+
+export function compare(bench: Bench, comparison: Comparison, measured: ReadonlyMap<string, Series>): Row {
+  const { name, target } = comparison
+  const [ours, theirs] = [comparison.ours, comparison.theirs].map(names =>
+    names.map(one => measured.get(one) as Series),
+  ) as [Series[], Series[]]
+  const ratiosOf = (key: 'throughput' | 'cpu'): Spread => {
+    const [above, below] = [meanOf(ours, key), meanOf(theirs, key)]
+    return spreadOf(above.map((value, round) => value / (below[round] as number)))
+  }
+  const throughput = ratiosOf('throughput')
+  const cpu = ratiosOf('cpu')
+  const connections = ours.reduce((sum, { acquired }) => sum + acquired, 0)
+  return {
+    bench: bench.name,
+    name,
+    throughput,
+    cpu,
+    connections,
+    target,
+    missed: missedBy(target ?? {}, throughput.median, cpu.median, connections),
+  }
+}
+
+/** Round by round. */
+function meanOf(twins: readonly Series[], key: 'throughput' | 'cpu'): number[] {
+  const [first] = twins as [Series]
+  return first[key].map(
+    (_, round) => twins.reduce((sum, twin) => sum + (twin[key][round] as number), 0) / twins.length,
+  )
+}
+
+/** The targets that the medians miss, as a message says them. */
+function missedBy(target: Target, ratio: number, cpuRatio: number, connections: number): string[] {
+  const missed: string[] = []
+  if (target.ratio !== undefined && ratio < target.ratio) {
+    missed.push(`throughput ${ratio.toFixed(3)} < ${target.ratio}`)
+  }
+  if (target.cpuRatio !== undefined && cpuRatio > target.cpuRatio) {
+    missed.push(`CPU ${cpuRatio.toFixed(3)} > ${target.cpuRatio}`)
+  }
+  if (target.within !== undefined) {
+    for (const [what, value] of Object.entries({ throughput: ratio, CPU: cpuRatio })) {
+      if (Math.abs(value - 1) > target.within)
+        missed.push(`${what} ${value.toFixed(3)} is not 1 ± ${target.within}`)
+    }
+  }
+  if (target.connections !== undefined && connections > target.connections) {
+    missed.push(`${connections} connections taken`)
+  }
+  return missed
+}

@@ -1,0 +1,50 @@
+import pg from 'pg'
+
+/** Settings of the server: nothing of its housekeeping shall fall into one slice and not into the next. */
+export const SETTINGS = {
+  autovacuum: 'off',
+  checkpoint_timeout: '1h',
+  max_wal_size: '8GB',
+  log_min_messages: 'warning',
+}
+
+/** How many notes there are to read. */
+export const NOTES = 1000
+
+export async function resetNotes(url: string): Promise<void> {
+  await query(
+    url,
+    `drop table if exists notes;
+     create table notes (id serial primary key, title varchar(255) not null, body text not null);
+     insert into notes (title, body) select 'Note ' || n, repeat('text ', 20) from generate_series(1, ${NOTES}) n;
+     vacuum analyze notes`.split(';'),
+  )
+}
+
+/** The median of some round trips, in milliseconds. */
+export async function roundTrip(url: string): Promise<number> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  const times: number[] = []
+  for (let i = 0; i < 100; i++) {
+    const begin = performance.now()
+    await client.query('select 1')
+    times.push(performance.now() - begin)
+  }
+  await client.end()
+  return times.sort((a, b) => a - b)[50] as number
+}
+
+export async function serverVersion(url: string): Promise<string> {
+  const [row] = await query(url, ['show server_version'])
+  return String(row?.server_version)
+}
+
+async function query(url: string, statements: readonly string[]): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  let rows: Record<string, unknown>[] = []
+  for (const statement of statements) rows = (await client.query(statement)).rows
+  await client.end()
+  return rows
+}

@@ -1,0 +1,55 @@
+import fastifySwagger from '@fastify/swagger'
+import fastifySwaggerUi from '@fastify/swagger-ui'
+import { defineConfig } from '@mikro-orm/postgresql'
+import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import sqlAssist from 'fastify-sqlassist'
+import { AuditLine, Author, Note } from './entities.ts'
+import { answerErrors } from './errors.ts'
+import { docsSecurityPolicy, openApi } from './openapi.ts'
+import { page } from './page.ts'
+import { authors } from './routes/authors.ts'
+import { health } from './routes/health.ts'
+import { notes } from './routes/notes.ts'
+import { addSchemas } from './schemas.ts'
+
+/** Where each engine finds its server. */
+export interface Urls {
+  readonly reader: string
+  readonly writer: string
+  readonly logger: string
+}
+
+/** The whole service, ready to listen or to be tested with `app.inject`. */
+export async function buildApp(
+  urls: Urls,
+  options: Pick<FastifyServerOptions, 'logger'> = {},
+): Promise<FastifyInstance> {
+  const app = Fastify({ logger: options.logger ?? false })
+
+  await app.register(sqlAssist, {
+    engines: {
+      // Its transactions are committed by the response: 2xx commits, anything else rolls back.
+      writer: { orm: defineConfig({ clientUrl: urls.writer, entities: [Author, Note] }), createAll: true },
+      // Points at a standby, which has what the writer committed about a millisecond later.
+      reader: { orm: defineConfig({ clientUrl: urls.reader, entities: [Author, Note] }), readOnly: true },
+      // Saves whatever it is given, also when the request fails.
+      logger: {
+        orm: defineConfig({ clientUrl: urls.logger, entities: [AuditLine] }),
+        autocommit: true,
+        createAll: true,
+      },
+    },
+    commitMode: 'autocommit',
+  })
+
+  app.setErrorHandler(answerErrors)
+  addSchemas(app)
+  await app.register(fastifySwagger, openApi)
+  await app.register(fastifySwaggerUi, { routePrefix: '/docs', staticCSP: docsSecurityPolicy })
+
+  await app.register(authors, { prefix: '/authors' })
+  await app.register(notes, { prefix: '/notes' })
+  await app.register(health, { prefix: '/health' })
+  await app.register(page, { servers: urls })
+  return app
+}

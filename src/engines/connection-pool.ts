@@ -1,0 +1,59 @@
+import type { CompiledQuery, QueryResult } from 'kysely'
+import type { Listed } from '../live-list.ts'
+
+/**
+ * A connection that one holder has for itself until it gives it back. The two implementations differ in what
+ * the driver lets us do: {@link PgPool} talks to `pg` itself, {@link KyselyPool} to any driver through Kysely.
+ */
+export interface Lease extends Listed {
+  /** Whether a transaction is open on it; what a failed `begin` or `commit` left behind is told apart by this. */
+  readonly inTransaction: boolean
+  execute<R>(query: CompiledQuery): Promise<QueryResult<R>>
+  /**
+   * Runs the statements that begin a transaction, then `first`; in one round trip where the protocol allows it.
+   * When the beginning fails, `first` did not run.
+   */
+  begin<R>(statements: readonly string[], first?: CompiledQuery): Promise<QueryResult<R>>
+  /** Ends the transaction. Resolves to `false` when the server answered COMMIT with ROLLBACK. */
+  commit(): Promise<boolean>
+  rollback(): Promise<void>
+  stream<R>(query: CompiledQuery, chunkSize: number): AsyncIterableIterator<QueryResult<R>>
+  /** Asks the server to stop what this connection is doing. Never rejects: it is best effort by nature. */
+  cancel(): Promise<void>
+  /** Gives the connection back; with `broken` it is thrown away instead of being lent to somebody else. */
+  release(broken?: boolean): void
+}
+
+/** Where an engine's connections come from. */
+export interface ConnectionPool {
+  /**
+   * @throws SQLA_ERR_POOL_TIMEOUT when none becomes free within the engine's `acquireTimeout`
+   */
+  acquire(): Promise<Lease>
+  figures(): PoolFigures
+  /** Resolves when nobody holds or waits for a connection any more. */
+  idle(): Promise<void>
+  /** Throws away the connections that are still held: their holders' statements fail. */
+  abandon(): void
+}
+
+/** How busy a pool is. */
+export interface PoolFigures {
+  /** Connections that sessions hold right now. */
+  readonly used: number
+  /** Sessions that wait for a connection. */
+  readonly waiting: number
+  /** Connections the pool may open; undefined where the driver does not tell. */
+  readonly max: number | undefined
+  /** Open connections that nobody holds; undefined where the driver does not tell. */
+  readonly idle: number | undefined
+}
+
+/** What both pools need to know about the engine that they serve. */
+export interface PoolContext {
+  readonly engine: string
+  /** How long a session waits for a connection, in milliseconds. */
+  readonly acquireTimeout: number
+  /** Called when a connection came out of the pool with somebody else's transaction still open. */
+  readonly onDirty: () => void
+}

@@ -1,0 +1,251 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { EntityManager, IsolationLevel, Options } from '@mikro-orm/core'
+import { CompiledQuery, type Kysely } from 'kysely'
+import { errors } from '../errors.ts'
+import type { Logger } from '../logger.ts'
+import type { CommitMode, EngineOptions } from '../options.ts'
+import type { ConnectionPool, PoolContext, PoolFigures } from './connection-pool.ts'
+import { createMissingTables } from './create-tables.ts'
+import { KyselyPool } from './kysely-pool.ts'
+import {
+  bringsOwnClient,
+  connectionOf,
+  type Dialect,
+  dialectOf,
+  isOrmInstance,
+  openOrm,
+  platformOf,
+  type SqlOrm,
+} from './orm.ts'
+import { type PgNativePool, PgPool } from './pg-pool.ts'
+import { messageOf, redact, redactedCause } from './redact.ts'
+
+/** Milliseconds. Fastify gives a plugin 10 s to load, and its own error would not name the engine. */
+const START_PATIENCE = 8_000
+const CLOSE_PATIENCE = 1_000
+
+/** What an engine needs from the application that it lives in. */
+export interface EngineEnvironment {
+  readonly log: Logger
+  /** With `requestContext`: what the global `orm.em` of the engine stands for right now. */
+  readonly currentEntityManager?: (engine: string) => EntityManager | undefined
+}
+
+/** One named database: a MikroORM instance, its pool, and the way its sessions behave. */
+export class Engine {
+  readonly name: string
+  readonly options: EngineOptions
+  readonly readOnly: boolean
+  readonly autocommit: boolean
+  /** Whether its sessions run in one transaction each, rather than every statement by itself. */
+  readonly hasTransaction: boolean
+  readonly commitMode: CommitMode | undefined
+  /** How long a statement waits for a connection, in milliseconds. */
+  readonly acquireTimeout: number
+  /** Whether the plugin opened it from a configuration, and so closes it. */
+  readonly owned: boolean
+  /** See {@link ConnectionContext}. */
+  readonly guarded: boolean
+  readonly #environment: EngineEnvironment
+  /** Clients that a reinit has replaced and whose pool may still be in use. */
+  readonly #retired: Kysely<unknown>[] = []
+  #draining: Promise<void> | undefined
+  #orm: SqlOrm | undefined
+  #pool: ConnectionPool | undefined
+  #begin: readonly string[] = []
+  #reiniting: Promise<void> | undefined
+
+  constructor(name: string, options: EngineOptions, environment: EngineEnvironment) {
+    this.name = name
+    this.options = options
+    this.readOnly = options.readOnly ?? false
+    this.autocommit = options.autocommit ?? false
+    this.hasTransaction = !this.autocommit && (!this.readOnly || (options.snapshot ?? false))
+    this.commitMode = options.commitMode
+    this.acquireTimeout = options.acquireTimeout ?? 10_000
+    this.owned = !isOrmInstance(options.orm)
+    this.guarded = this.readOnly && (!this.owned || bringsOwnClient(options.orm))
+    this.#environment = environment
+  }
+
+  /** The MikroORM instance; its lifecycle belongs to the plugin, or to the application that gave it. */
+  get orm(): SqlOrm {
+    if (this.#orm === undefined)
+      throw new errors.SQLA_ERR_ENGINE_START(this.name, 'it has not been started yet')
+    return this.#orm
+  }
+
+  /** The pool that new transactions take their connection from. */
+  get pool(): ConnectionPool {
+    if (this.#pool === undefined) throw new errors.SQLA_ERR_CLOSED(`Engine '${this.name}'`)
+    return this.#pool
+  }
+
+  /** How busy the pool is; nothing is, once the engine has been closed. */
+  get figures(): PoolFigures {
+    return this.#pool?.figures() ?? { used: 0, waiting: 0, max: undefined, idle: undefined }
+  }
+
+  get dialect(): Dialect {
+    return dialectOf(platformOf(this.orm))
+  }
+
+  /** The statements that begin a transaction of this engine. */
+  get begin(): readonly string[] {
+    return this.#begin
+  }
+
+  beginStatements(options: {
+    isolationLevel?: IsolationLevel | undefined
+    readOnly?: boolean | undefined
+  }): string[] {
+    return platformOf(this.orm).getBeginTransactionSQL(
+      options as { isolationLevel?: IsolationLevel; readOnly?: boolean },
+    )
+  }
+
+  /**
+   * Opens the instance and proves that the server answers.
+   *
+   * @throws SQLA_ERR_ENGINE_START with the engine's name and, redacted, what the driver said
+   */
+  async start(): Promise<void> {
+    try {
+      await withinPatience(this.#start())
+    } catch (error) {
+      // A pool that is still connecting to a server that does not answer ends when it has given up.
+      await Promise.race([this.#closeOrm().catch(() => {}), sleep(CLOSE_PATIENCE, undefined, { ref: false })])
+      throw new errors.SQLA_ERR_ENGINE_START(this.name, redact(messageOf(error)), {
+        cause: redactedCause(error),
+      })
+    }
+  }
+
+  async #start(): Promise<void> {
+    const { orm, isolationLevel, snapshot, createAll } = this.options
+    this.#orm = isOrmInstance(orm) ? orm : await openOrm(this.name, orm as Options, this)
+    const context = this.#environment.currentEntityManager
+    if (context !== undefined) this.#orm.config.set('context', () => context(this.name))
+    this.#begin = this.beginStatements({
+      isolationLevel: snapshot
+        ? ('repeatable read' as IsolationLevel)
+        : (isolationLevel as IsolationLevel | undefined),
+      readOnly: this.readOnly,
+    })
+    await connectionOf(this.#orm).connect()
+    // As in reinit: a Kysely that never ran anything would not close its pool.
+    await connectionOf(this.#orm).getClient().executeQuery(CompiledQuery.raw('select 1'))
+    this.#pool = await this.#openPool()
+    if (createAll) await createMissingTables(this.#orm)
+  }
+
+  /**
+   * For the time after a fork, or whenever the pool must be another one: new statements take a fresh pool at
+   * once, what is under way finishes on the old one, which is then closed.
+   *
+   * @returns when the fresh pool is in place and the old one has been closed, by force after `drainTimeout`
+   */
+  reinit(): Promise<void> {
+    this.#reiniting ??= this.#reinit().finally(() => {
+      this.#reiniting = undefined
+    })
+    return this.#reiniting
+  }
+
+  async #reinit(): Promise<void> {
+    const connection = connectionOf(this.orm)
+    this.#retired.push(connection.getClient())
+    await connection.createKysely()
+    try {
+      // Sessions change over to a server that answers, or not at all. (A Kysely that never ran anything would not
+      // close its pool either.)
+      await connection.getClient().executeQuery(CompiledQuery.raw('select 1'))
+    } catch (error) {
+      throw new errors.SQLA_ERR_ENGINE_START(this.name, redact(messageOf(error)), {
+        cause: redactedCause(error),
+      })
+    }
+    const oldPool = this.pool
+    this.#pool = await this.#openPool()
+    const retired = this.#retired.splice(0)
+    this.#draining = this.#drain(oldPool).then(() => destroyAll(retired))
+    await this.#draining
+  }
+
+  /** Waits for what is under way and closes the instance, if the plugin opened it. */
+  async close(): Promise<void> {
+    const pool = this.#pool
+    this.#pool = undefined
+    if (pool !== undefined) await this.#drain(pool)
+    await this.#draining
+    await destroyAll(this.#retired)
+    await this.#closeOrm()
+  }
+
+  async #closeOrm(): Promise<void> {
+    if (this.owned) await this.#orm?.close(true)
+  }
+
+  async #drain(pool: ConnectionPool): Promise<void> {
+    const timeout = this.options.drainTimeout ?? 10_000
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<'late'>(resolve => {
+      timer = setTimeout(() => resolve('late'), timeout)
+    })
+    const outcome = await Promise.race([pool.idle(), late])
+    clearTimeout(timer)
+    if (outcome !== 'late') return
+    this.#environment.log.warn(
+      { engine: this.name, drainTimeout: timeout, ...pool.figures() },
+      'sessions outlived drainTimeout; their connections are cut',
+    )
+    pool.abandon()
+  }
+
+  async #openPool(): Promise<ConnectionPool> {
+    const orm = this.orm
+    const connection = connectionOf(orm)
+    const context: PoolContext = {
+      engine: this.name,
+      acquireTimeout: this.acquireTimeout,
+      onDirty: () =>
+        this.#environment.log.warn(
+          { engine: this.name },
+          'a connection came out of the pool inside a transaction that somebody left open; it was rolled back',
+        ),
+    }
+    // The hooks of MikroORM run inside Kysely's driver, so an engine that has one is driven through Kysely.
+    const hooked =
+      orm.config.get('onCreateConnection') !== undefined ||
+      orm.config.get('onReserveConnection') !== undefined ||
+      orm.config.get('sessionContext') === 'connection'
+    if (this.dialect === 'postgresql' && !hooked) {
+      const native = await connection.getNativeClient().catch(() => undefined)
+      if (isPgPool(native)) return new PgPool(native, context)
+    }
+    const max = this.dialect === 'sqlite' ? 1 : orm.config.get('pool')?.max
+    return new KyselyPool(connection.getClient().getExecutor(), max, this.dialect === 'sqlite', context)
+  }
+}
+
+function isPgPool(native: unknown): native is PgNativePool {
+  return typeof native === 'object' && native !== null && 'waitingCount' in native && 'Client' in native
+}
+
+async function withinPatience(work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(Object.assign(new RangeError(`no answer within ${START_PATIENCE} ms`), { code: 'ETIMEDOUT' }))
+    }, START_PATIENCE)
+  })
+  try {
+    await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+async function destroyAll(clients: readonly Kysely<unknown>[]): Promise<void> {
+  await Promise.all(clients.map(client => client.destroy()))
+}

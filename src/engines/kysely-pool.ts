@@ -1,0 +1,128 @@
+import { CompiledQuery, type DatabaseConnection, type QueryExecutor, type QueryResult } from 'kysely'
+import { kPlace } from '../live-list.ts'
+import type { Lease, PoolContext } from './connection-pool.ts'
+import { LendingPool, type Settle } from './lending-pool.ts'
+
+const ROLLBACK = CompiledQuery.raw('rollback')
+const COMMIT = CompiledQuery.raw('commit')
+
+/**
+ * Connections of any driver that Kysely knows, held through its public `provideConnection`: the connection is
+ * ours until the promise that our callback returned settles.
+ */
+export class KyselyPool extends LendingPool {
+  readonly #executor: QueryExecutor
+  readonly #rollbackTells: boolean
+  protected readonly max: number | undefined
+  /** Nothing tells. */
+  protected readonly unused = undefined
+
+  /**
+   * @param max connections that the driver may open, as far as it is known
+   * @param rollbackTells whether ROLLBACK outside a transaction is an error, as in SQLite
+   */
+  constructor(
+    executor: QueryExecutor,
+    max: number | undefined,
+    rollbackTells: boolean,
+    context: PoolContext,
+  ) {
+    super(context)
+    this.#executor = executor
+    this.max = max
+    this.#rollbackTells = rollbackTells
+  }
+
+  protected mayWait(): boolean {
+    return true
+  }
+
+  protected take(settle: Settle): void {
+    this.#executor
+      .provideConnection(
+        connection =>
+          new Promise<void>(giveBack => {
+            const lease = new KyselyLease(connection, this, giveBack)
+            this.#leaveForeignTransaction(lease).then(
+              () => settle(undefined, lease),
+              error => {
+                lease.release()
+                settle(error)
+              },
+            )
+          }),
+      )
+      .catch(settle)
+  }
+
+  /**
+   * These drivers do not tell whether a connection is inside a transaction, and BEGIN in MySQL would commit
+   * what somebody left open: so roll back first. SQLite answers an error when there was nothing to roll back,
+   * which is the answer that we hope for; MySQL never tells, so there the warning is missing.
+   */
+  async #leaveForeignTransaction(lease: Lease): Promise<void> {
+    try {
+      await lease.rollback()
+    } catch (error) {
+      if (this.#rollbackTells) return
+      throw error
+    }
+    if (this.#rollbackTells) this.context.onDirty()
+  }
+}
+
+class KyselyLease implements Lease {
+  [kPlace] = -1
+  readonly #connection: DatabaseConnection
+  readonly #lender: LendingPool
+  readonly #giveBack: () => void
+  #released = false
+  inTransaction = false
+
+  constructor(connection: DatabaseConnection, lender: LendingPool, giveBack: () => void) {
+    this.#connection = connection
+    this.#lender = lender
+    this.#giveBack = giveBack
+  }
+
+  execute<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    return this.#connection.executeQuery<R>(query)
+  }
+
+  async begin<R>(statements: readonly string[], first?: CompiledQuery): Promise<QueryResult<R>> {
+    for (const statement of statements) await this.#connection.executeQuery(CompiledQuery.raw(statement))
+    this.inTransaction = true
+    return first === undefined ? { rows: [] } : this.#connection.executeQuery<R>(first)
+  }
+
+  async commit(): Promise<boolean> {
+    await this.#connection.executeQuery(COMMIT)
+    this.inTransaction = false
+    return true
+  }
+
+  async rollback(): Promise<void> {
+    await this.#connection.executeQuery(ROLLBACK)
+    this.inTransaction = false
+  }
+
+  stream<R>(query: CompiledQuery, chunkSize: number): AsyncIterableIterator<QueryResult<R>> {
+    return this.#connection.streamQuery<R>(query, chunkSize)
+  }
+
+  async cancel(): Promise<void> {
+    try {
+      await this.#connection.collectSessionInfo?.()
+      await this.#connection.cancelQuery?.(async () => {})
+    } catch {
+      // As for pg: the caller's patience is the limit.
+    }
+  }
+
+  release(): void {
+    if (this.#released) return
+    this.#released = true
+    this.#lender.returned(this)
+    this.#giveBack()
+  }
+}

@@ -1,0 +1,94 @@
+import { errors } from '../errors.ts'
+import { LiveList } from '../live-list.ts'
+import type { ConnectionPool, Lease, PoolContext, PoolFigures } from './connection-pool.ts'
+
+/** What a driver answers when it is asked for a connection: that, or an error. */
+export type Settle = (error: unknown, lease?: Lease) => void
+
+/**
+ * The part of a pool that is the same for every driver: who holds a connection and who waits for one. It puts a
+ * limit on waiting, and a connection that arrives after its waiter gave up goes back at once.
+ */
+export abstract class LendingPool implements ConnectionPool {
+  protected readonly context: PoolContext
+  readonly #held = new LiveList<Lease>()
+  #waiting = 0
+  #idleWaiters: (() => void)[] = []
+
+  constructor(context: PoolContext) {
+    this.context = context
+  }
+
+  /** Asks the driver for a connection. */
+  protected abstract take(settle: Settle): void
+  /** Whether `take` may be answered later than with the next tick: spares the timer where it cannot. */
+  protected abstract mayWait(): boolean
+  protected abstract readonly max: number | undefined
+  protected abstract readonly unused: number | undefined
+
+  acquire(): Promise<Lease> {
+    return new Promise<Lease>((resolve, reject) => {
+      let timer: NodeJS.Timeout | undefined
+      let gaveUp = false
+      this.#waiting++
+      this.take((error, lease) => {
+        if (gaveUp) {
+          lease?.release()
+          return
+        }
+        this.#waiting--
+        if (timer !== undefined) clearTimeout(timer)
+        if (lease === undefined) {
+          reject(error)
+          this.#settleIdle()
+        } else {
+          this.#held.add(lease)
+          resolve(lease)
+        }
+      })
+      if (this.mayWait()) {
+        timer = setTimeout(() => {
+          reject(this.#timeout())
+          gaveUp = true
+          this.#waiting--
+          this.#settleIdle()
+        }, this.context.acquireTimeout)
+      }
+    })
+  }
+
+  figures(): PoolFigures {
+    return { used: this.#held.size, waiting: this.#waiting, max: this.max, idle: this.unused }
+  }
+
+  /** To be called by a lease when it is given back. */
+  returned(lease: Lease): void {
+    this.#held.delete(lease)
+    this.#settleIdle()
+  }
+
+  idle(): Promise<void> {
+    if (this.#held.size === 0 && this.#waiting === 0) return Promise.resolve()
+    return new Promise(resolve => this.#idleWaiters.push(resolve))
+  }
+
+  abandon(): void {
+    for (const lease of this.#held) lease.release(true)
+  }
+
+  #timeout(): Error {
+    const { used, max, waiting } = this.figures()
+    return new errors.SQLA_ERR_POOL_TIMEOUT(
+      this.context.engine,
+      this.context.acquireTimeout,
+      `${used}${max === undefined ? '' : ` of ${max}`} in use, ${waiting} waiting`,
+    )
+  }
+
+  #settleIdle(): void {
+    if (this.#idleWaiters.length === 0 || this.#held.size > 0 || this.#waiting > 0) return
+    const waiters = this.#idleWaiters
+    this.#idleWaiters = []
+    for (const resolve of waiters) resolve()
+  }
+}

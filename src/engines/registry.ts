@@ -1,0 +1,124 @@
+import { errors } from '../errors.ts'
+import { type EngineOptions, IDENTIFIER, validateEngineOptions } from '../options.ts'
+import { Engine, type EngineEnvironment } from './engine.ts'
+
+/** Names with a meaning of their own in calls that take the name of an engine. */
+const RESERVED = new Set(['!all', '!default'])
+
+/** The named engines of an application, in the order in which they were registered. */
+export class Registry implements Iterable<Engine> {
+  readonly #engines = new Map<string, Engine>()
+  readonly #environment: EngineEnvironment
+  readonly #takenNames: (name: string) => boolean
+  readonly #onAdd: (engine: Engine) => void
+  #closed = false
+
+  /**
+   * @param takenNames whether a name is a member of the container, where the engine would hide it
+   * @param onAdd is told of each engine before it starts
+   */
+  constructor(
+    environment: EngineEnvironment,
+    takenNames: (name: string) => boolean,
+    onAdd: (engine: Engine) => void,
+  ) {
+    this.#environment = environment
+    this.#takenNames = takenNames
+    this.#onAdd = onAdd
+  }
+
+  /** See {@link Engines.get}. */
+  get(name?: string): Engine {
+    const engine = name === undefined || name === '!default' ? this.#default() : this.#engines.get(name)
+    if (engine !== undefined) return engine
+    if (name === undefined || name === '!default') throw new errors.SQLA_ERR_NO_DEFAULT_ENGINE(this.#list())
+    throw new errors.SQLA_ERR_UNKNOWN_ENGINE(name, this.#list())
+  }
+
+  has(name: string): boolean {
+    return this.#engines.has(name)
+  }
+
+  names(): string[] {
+    return [...this.#engines.keys()]
+  }
+
+  get size(): number {
+    return this.#engines.size
+  }
+
+  [Symbol.iterator](): Iterator<Engine> {
+    return this.#engines.values()
+  }
+
+  /** See {@link Engines.add}. */
+  async add(name: string, options: EngineOptions): Promise<Engine> {
+    if (this.#closed) throw new errors.SQLA_ERR_CLOSED(`engines.add('${name}')`)
+    this.#validate(name, options)
+    const engine = new Engine(name, options, this.#environment)
+    this.#engines.set(name, engine)
+    try {
+      await engine.start()
+    } catch (error) {
+      this.#engines.delete(name)
+      throw error
+    }
+    this.#onAdd(engine)
+    return engine
+  }
+
+  /**
+   * Gives engines a fresh pool, as after a fork.
+   *
+   * @param name one engine's, `'!default'`, or `'!all'`
+   */
+  async reinit(name = '!all'): Promise<void> {
+    const engines = name === '!all' ? [...this] : [this.get(name)]
+    await Promise.all(engines.map(engine => engine.reinit()))
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    const outcomes = await Promise.allSettled([...this].map(engine => engine.close()))
+    for (const outcome of outcomes) {
+      if (outcome.status === 'rejected') {
+        this.#environment.log.error({ err: outcome.reason }, 'an engine could not be closed')
+      }
+    }
+  }
+
+  #validate(name: string, options: EngineOptions): void {
+    if (RESERVED.has(name)) throw new errors.SQLA_ERR_INVALID_ENGINE_NAME(name, 'it is reserved')
+    if (!IDENTIFIER.test(name)) {
+      throw new errors.SQLA_ERR_INVALID_ENGINE_NAME(
+        name,
+        'it must be an identifier, as it becomes a property',
+      )
+    }
+    if (this.#takenNames(name)) {
+      throw new errors.SQLA_ERR_INVALID_ENGINE_NAME(name, 'it is a member of the request container')
+    }
+    if (this.#engines.has(name)) throw new errors.SQLA_ERR_DUPLICATE_ENGINE(name)
+    validateEngineOptions(name, options)
+    const marked = [...this].find(engine => engine.options.default)
+    if (options.default && marked !== undefined) {
+      throw new errors.SQLA_ERR_INVALID_OPTION(
+        `engines.${name}.default`,
+        `'${marked.name}' is marked default already`,
+      )
+    }
+  }
+
+  #default(): Engine | undefined {
+    const engines = [...this]
+    return (
+      engines.find(engine => engine.options.default) ??
+      this.#engines.get('default') ??
+      (engines.length === 1 ? engines[0] : undefined)
+    )
+  }
+
+  #list(): string {
+    return this.names().join(', ') || 'none'
+  }
+}

@@ -1,0 +1,47 @@
+import type { RouteOptions } from './options.ts'
+import { type SqlAssist, sqlAssist } from './plugin.ts'
+import type { Db } from './sessions/db.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    sqlAssist: SqlAssist
+  }
+  interface FastifyRequest {
+    /** The database sessions of this request, by engine name. */
+    db: Db
+  }
+  interface FastifyContextConfig {
+    /** Overrides of fastify-sqlassist for this route. */
+    db?: RouteOptions
+  }
+}
+
+export type { PoolFigures } from './engines/connection-pool.ts'
+export type { Engine } from './engines/engine.ts'
+export {
+  defineErrors,
+  type ErrorClasses,
+  type ErrorRow,
+  errors,
+  errorTable,
+  type SqlAssistErrorCode,
+} from './errors.ts'
+export type { RunOptions } from './lifecycle/run.ts'
+export type {
+  AutocommitOptions,
+  CommitMode,
+  EngineOptions,
+  OnAbort,
+  ReaderOptions,
+  RouteOptions,
+  SqlAssistOptions,
+  WriterOptions,
+} from './options.ts'
+export type { Engines, NamedEngine, OpenSessions, SqlAssist } from './plugin.ts'
+export type { SessionStatus } from './sessions/container.ts'
+export type { Db, EngineName, SessionOf, SqlAssistEngines } from './sessions/db.ts'
+export type { SqlEm } from './sessions/entity-manager.ts'
+export { requestOf, sessionOf } from './sessions/lookup.ts'
+export type { OpenSession } from './sessions/open-sessions.ts'
+export { sqlAssist }
+export default sqlAssist

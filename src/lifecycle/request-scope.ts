@@ -1,0 +1,182 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Engine } from '../engines/engine.ts'
+import type { CommitMode, OnAbort, RouteOptions } from '../options.ts'
+import type { Container, ContainerContext } from '../sessions/container.ts'
+import { commits } from './commit-rule.ts'
+import { assertSendable, isStream, removeSuccessHeaders, statusOf } from './sendable.ts'
+
+/** What the scopes of one plugin instance share. */
+export interface ScopeContext {
+  readonly containers: ContainerContext
+  readonly Container: typeof Container
+  readonly commitMode: CommitMode
+  readonly onAbort: OnAbort
+  /** Milliseconds that a handler may go on without a client. */
+  readonly abortGrace: number
+}
+
+/** What is known of a route since it was registered; kept in its config. */
+export interface RouteState extends RouteOptions {
+  /** Whether the route's own onSend list ends with the commit rule. */
+  readonly commitsLast: boolean
+}
+
+/** Where a route's config keeps its {@link RouteState}. */
+export const kRoute = Symbol('fastify-sqlassist.route')
+
+/** A 404 handler, or a route that was registered before the plugin. */
+const UNKNOWN_ROUTE: RouteState = { commitsLast: false }
+
+const NOTHING_TO_WAIT_FOR = Promise.resolve()
+
+/**
+ * The life of one request's container: when its sessions commit, roll back and close. Made when `request.db` is
+ * first touched; the table in docs/lifecycle.md has every ending.
+ */
+export class RequestScope {
+  readonly container: Container
+  readonly request: FastifyRequest
+  readonly route: RouteState
+  /** Whether the request threw (anything, `null` too): that dooms its transactions. */
+  hasThrown = false
+  readonly #context: ScopeContext
+  readonly #reply: FastifyReply
+  #aborted = false
+  #settled: Promise<void> | undefined
+  #grace: NodeJS.Timeout | undefined
+
+  constructor(context: ScopeContext, request: FastifyRequest, reply: FastifyReply) {
+    this.#context = context
+    this.request = request
+    this.#reply = reply
+    const config = request.routeOptions.config as { db?: RouteOptions; [kRoute]?: RouteState }
+    this.route = config[kRoute] ?? { ...UNKNOWN_ROUTE, ...config.db }
+    this.container = new context.Container(context.containers, this)
+    // The one event that every kind of ending has: onResponse, onSend and onRequestAbort each miss some.
+    if (reply.raw.closed || reply.raw.destroyed) this.#onClose()
+    else reply.raw.on('close', () => this.#onClose())
+  }
+
+  get log(): FastifyRequest['log'] {
+    return this.request.log
+  }
+
+  label(): string {
+    return `${this.request.method} ${this.request.routeOptions.url ?? this.request.url}`
+  }
+
+  /**
+   * Writes what will be saved, so that generated ids and defaults are in the answer; commits nothing.
+   *
+   * @returns undefined when there is nothing to wait for
+   */
+  flush(): Promise<void> | undefined {
+    return this.container.onlyReads ? undefined : this.#flush()
+  }
+
+  /**
+   * The commit rule. Fastify runs onSend a second time when it failed, or when the handler timed out meanwhile:
+   * then the first outcome stands, and is waited for.
+   *
+   * @returns undefined when there is nothing to wait for
+   */
+  settle(payload: unknown): Promise<void> | undefined {
+    if (this.#settled !== undefined) return this.#settled.catch(() => {}).then(() => this.#flushAutocommit())
+    if (!this.#aborted && this.container.onlyReads && this.container.atRest) {
+      this.#settled = NOTHING_TO_WAIT_FOR
+      return undefined
+    }
+    this.#settled = this.#settle(payload)
+    return this.#settled
+  }
+
+  async #flush(): Promise<void> {
+    const { statusCode } = this.#reply
+    try {
+      await this.container.flushWhere(
+        engine => this.#isChosen(engine, statusCode) || this.#flushesAlways(engine),
+      )
+    } catch (error) {
+      removeSuccessHeaders(this.#reply)
+      throw error
+    }
+  }
+
+  async #settle(payload: unknown): Promise<void> {
+    const statusCode = statusOf(this.#reply, payload)
+    const chosen = (engine: Engine | undefined): boolean => this.#isChosen(engine, statusCode)
+    try {
+      if (this.container.wouldCommit(chosen)) {
+        assertSendable(this.#reply, payload)
+        if (!isStream(payload)) await this.container.endStreams()
+        await this.container.flushWhere(engine => this.#flushesAlways(engine))
+        await this.container.commitWhere(chosen)
+      } else {
+        await this.#giveUp()
+      }
+      if (!isStream(payload)) this.container.endSnapshots()
+    } catch (error) {
+      removeSuccessHeaders(this.#reply)
+      throw error
+    } finally {
+      if (this.#aborted) this.#close()
+    }
+  }
+
+  async #giveUp(): Promise<void> {
+    await this.#flushAutocommit()
+    // The answer does not wait for a statement that nobody waits for (of a handler that timed out).
+    if (this.container.busy) void this.container.close()
+    else await this.container.rollback()
+  }
+
+  /** For responses that are not a success: what was written down about it stays, and they stay what they are. */
+  async #flushAutocommit(): Promise<void> {
+    try {
+      await this.container.flushWhere(engine => this.#flushesAlways(engine))
+    } catch (error) {
+      this.log.error({ err: error }, 'an autocommit session could not be flushed; the response stands')
+    }
+  }
+
+  /** Whether the response commits the transactions of an engine. */
+  #isChosen(engine: Engine | undefined, statusCode: number): boolean {
+    return !this.#doomed && commits(this.#mode(engine), statusCode)
+  }
+
+  /** What an autocommit engine was given is saved whatever the response is, where anything is saved by itself. */
+  #flushesAlways(engine: Engine): boolean {
+    return engine.autocommit && this.#mode(engine) !== 'manual'
+  }
+
+  get #doomed(): boolean {
+    if (this.#aborted && (this.route.onAbort ?? this.#context.onAbort) === 'rollback') return true
+    return this.hasThrown
+  }
+
+  #mode(engine: Engine | undefined): CommitMode {
+    return this.route.commitMode ?? engine?.commitMode ?? this.#context.commitMode
+  }
+
+  #onClose(): void {
+    if (this.#settled === NOTHING_TO_WAIT_FOR) {
+      this.#close()
+    } else if (this.#settled !== undefined) {
+      // A COMMIT that is under way is not cut.
+      const close = (): void => this.#close()
+      this.#settled.then(close, close)
+    } else if (this.#reply.sent) {
+      // Hijacked, or ended through `reply.raw`: nothing commits by itself.
+      this.#close()
+    } else {
+      this.#aborted = true
+      this.#grace = setTimeout(() => this.#close(), this.#context.abortGrace)
+      this.#grace.unref()
+    }
+  }
+
+  #close(): void {
+    if (this.#grace !== undefined) clearTimeout(this.#grace)
+    void this.container.close()
+  }
+}

@@ -1,0 +1,47 @@
+import { errors } from '../errors.ts'
+import type { Logger } from '../logger.ts'
+import type { CommitMode } from '../options.ts'
+import type { Container, ContainerContext } from '../sessions/container.ts'
+import type { Db } from '../sessions/db.ts'
+
+/** Options of a scope outside requests. */
+export interface RunOptions {
+  /** `'manual'`: only what `fn` commits itself is committed. Default: commit when `fn` returns. */
+  commitMode?: CommitMode
+  /** The request on whose behalf the work is done; `requestOf` finds it. */
+  request?: unknown
+  /** Names the scope in messages and in `app.sqlAssist.sessions`. Default `'run()'`. */
+  name?: string
+}
+
+/**
+ * A scope outside requests: jobs, scripts, messages of a WebSocket. Commits when `fn` returns, rolls back when
+ * it throws, always closes.
+ */
+export async function runScope<T>(
+  context: ContainerContext,
+  ContainerClass: typeof Container,
+  log: Logger,
+  fn: (db: Db) => T | Promise<T>,
+  options: RunOptions = {},
+  enter: (container: Container, work: () => Promise<T>) => Promise<T> = (_container, work) => work(),
+): Promise<T> {
+  const container = new ContainerClass(context, {
+    label: () => options.name ?? 'run()',
+    request: options.request,
+    log,
+  })
+  if (typeof fn !== 'function') throw new errors.SQLA_ERR_INVALID_OPTION('run(fn)', 'fn must be a function')
+  try {
+    const result = await enter(container, async () => fn(container as unknown as Db))
+    await container.endStreams()
+    if (options.commitMode === 'manual') await container.rollback()
+    else await container.commit()
+    return result
+  } catch (error) {
+    await container.rollback()
+    throw error
+  } finally {
+    await container.close()
+  }
+}

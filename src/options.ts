@@ -1,0 +1,228 @@
+import type { IsolationLevel, MikroORM, Options as MikroOrmOptions } from '@mikro-orm/core'
+import { errors } from './errors.ts'
+
+/** Which responses commit a request's transactions. */
+export type CommitMode = 'manual' | 'autocommit' | 'autocommit_include_redirect'
+
+/** Whether a request whose client has gone away may still commit. */
+export type OnAbort = 'rollback' | 'commit'
+
+// biome-ignore lint/suspicious/noExplicitAny: any SQL driver's instance or configuration is welcome
+type AnyOrm = MikroORM<any, any, any>
+// biome-ignore lint/suspicious/noExplicitAny: see above
+type AnyOrmOptions = Partial<MikroOrmOptions<any, any, any>>
+
+interface EngineOptionsBase {
+  /**
+   * A MikroORM configuration, from which the plugin opens (and closes) its own instance, or an instance that
+   * the application owns and closes.
+   */
+  orm: AnyOrm | AnyOrmOptions
+  /** The engine that `engines.get()` answers without a name. At most one engine has it. */
+  default?: boolean
+  /** Overrides the plugin's commit mode for this engine. */
+  commitMode?: CommitMode
+  /** Creates the tables that are missing when the application starts; never changes or drops one. Default false. */
+  createAll?: boolean
+  /** How long a statement waits for a free connection, in milliseconds. Default 10,000. */
+  acquireTimeout?: number
+  /** How long `reinit` and closing wait for running sessions before they cut their connections, in ms. Default 10,000. */
+  drainTimeout?: number
+}
+
+/** An engine whose sessions run in a transaction that the commit rule ends. */
+export interface WriterOptions extends EngineOptionsBase {
+  readOnly?: false
+  autocommit?: false
+  snapshot?: never
+  /** Isolation level of every transaction. Default: the server's. */
+  isolationLevel?: IsolationLevel | `${IsolationLevel}`
+}
+
+/** An engine that is only read from: no transaction, writes are refused before they reach the server and by it. */
+export interface ReaderOptions extends EngineOptionsBase {
+  readOnly: true
+  autocommit?: false
+  /** Whether all reads of one request see one REPEATABLE READ snapshot. Default false. */
+  snapshot?: boolean
+  isolationLevel?: never
+  createAll?: false
+}
+
+/** An engine each of whose flushes commits by itself, whatever becomes of the request: logs, audit trails. */
+export interface AutocommitOptions extends EngineOptionsBase {
+  readOnly?: false
+  autocommit: true
+  snapshot?: never
+  isolationLevel?: IsolationLevel | `${IsolationLevel}`
+}
+
+/** How one named engine behaves. */
+export type EngineOptions = WriterOptions | ReaderOptions | AutocommitOptions
+
+/** Options of the plugin. */
+export interface SqlAssistOptions {
+  /** Name → engine. At least one; more can be added later with `app.sqlAssist.engines.add`. */
+  engines: Record<string, EngineOptions>
+  /** Which responses commit. Default `'manual'`: only what the handler commits itself. */
+  commitMode?: CommitMode
+  /** What a request whose client went away before the response does. Default `'rollback'`. */
+  onAbort?: OnAbort
+  /** How long a handler may go on after its client has gone before its sessions are closed, in ms. Default 10,000. */
+  abortGrace?: number
+  /** The property of the request. Default `'db'`. */
+  requestProperty?: string
+  /** The engines that `request.db.any` looks for, in this order. Default `['reader', 'writer']`. */
+  anyPreferences?: readonly string[]
+  /** Whether the global `orm.em` of every engine is the request's session inside a handler. Default false. */
+  requestContext?: boolean
+}
+
+/** Options of one route: `config: { db: { … } }`. */
+export interface RouteOptions {
+  /** Overrides the commit mode of engine and plugin for this route. */
+  commitMode?: CommitMode
+  /** Overrides the plugin's `onAbort` for this route. */
+  onAbort?: OnAbort
+}
+
+const COMMIT_MODES: readonly unknown[] = ['manual', 'autocommit', 'autocommit_include_redirect']
+const ON_ABORT: readonly unknown[] = ['rollback', 'commit']
+const ISOLATION_LEVELS: readonly unknown[] = [
+  'read uncommitted',
+  'read committed',
+  'snapshot',
+  'repeatable read',
+  'serializable',
+]
+
+type Check = (value: unknown) => string | undefined
+
+const oneOf =
+  (values: readonly unknown[]): Check =>
+  value =>
+    values.includes(value) ? undefined : `must be one of ${values.join(', ')}, not ${describe(value)}`
+const boolean: Check = value =>
+  typeof value === 'boolean' ? undefined : `must be true or false, not ${describe(value)}`
+const milliseconds: Check = value =>
+  typeof value === 'number' && value > 0 && value <= 2 ** 31 - 1
+    ? undefined
+    : `must be a number of milliseconds above 0, not ${describe(value)}`
+const object: Check = value =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? undefined
+    : `must be an object, not ${describe(value)}`
+const names: Check = value =>
+  Array.isArray(value) && value.length > 0 && value.every(name => typeof name === 'string')
+    ? undefined
+    : 'must be a list of engine names'
+const property: Check = value =>
+  typeof value === 'string' && IDENTIFIER.test(value)
+    ? undefined
+    : `must be an identifier, not ${describe(value)}`
+
+export const IDENTIFIER = /^[A-Za-z_$][\w$]*$/
+
+const PLUGIN_OPTIONS: Record<string, Check> = {
+  engines: object,
+  commitMode: oneOf(COMMIT_MODES),
+  onAbort: oneOf(ON_ABORT),
+  abortGrace: milliseconds,
+  requestProperty: property,
+  anyPreferences: names,
+  requestContext: boolean,
+}
+
+const ENGINE_OPTIONS: Record<string, Check> = {
+  orm: object,
+  default: boolean,
+  readOnly: boolean,
+  autocommit: boolean,
+  snapshot: boolean,
+  commitMode: oneOf(COMMIT_MODES),
+  isolationLevel: oneOf(ISOLATION_LEVELS),
+  createAll: boolean,
+  acquireTimeout: milliseconds,
+  drainTimeout: milliseconds,
+}
+
+const ROUTE_OPTIONS: Record<string, Check> = {
+  commitMode: oneOf(COMMIT_MODES),
+  onAbort: oneOf(ON_ABORT),
+}
+
+/** Fastify adds these to the options of every plugin. */
+const FASTIFY_OPTIONS = new Set(['prefix', 'logLevel', 'logSerializers'])
+
+/**
+ * @throws SQLA_ERR_INVALID_OPTION
+ */
+export function validatePluginOptions(options: SqlAssistOptions): void {
+  const problem = object(options)
+  if (problem !== undefined) throw new errors.SQLA_ERR_INVALID_OPTION('the options', problem)
+  check(PLUGIN_OPTIONS, options, '', FASTIFY_OPTIONS)
+  if (options.engines === undefined || Object.keys(options.engines).length === 0) {
+    throw new errors.SQLA_ERR_INVALID_OPTION('engines', 'needs at least one engine')
+  }
+}
+
+/**
+ * @throws SQLA_ERR_INVALID_OPTION
+ */
+export function validateEngineOptions(name: string, options: EngineOptions): void {
+  const prefix = `engines.${name}`
+  const problem = object(options)
+  if (problem !== undefined) throw new errors.SQLA_ERR_INVALID_OPTION(prefix, problem)
+  check(ENGINE_OPTIONS, options, `${prefix}.`)
+  const contradiction = contradictionOf(options as unknown as Record<string, unknown>)
+  if (contradiction !== undefined) throw new errors.SQLA_ERR_INVALID_OPTION(prefix, contradiction)
+}
+
+/**
+ * @param route as a message names it: `POST /notes`
+ * @throws SQLA_ERR_INVALID_OPTION
+ */
+export function validateRouteOptions(route: string, options: RouteOptions): void {
+  const problem = object(options)
+  if (problem !== undefined) throw new errors.SQLA_ERR_INVALID_OPTION(`config.db of ${route}`, problem)
+  check(ROUTE_OPTIONS, options, `config.db of ${route}: `)
+}
+
+function contradictionOf(options: Record<string, unknown>): string | undefined {
+  if (options.orm === undefined) return 'needs orm: a MikroORM configuration or instance'
+  if (options.readOnly && options.autocommit) return 'is readOnly or autocommit, not both'
+  if (options.snapshot && !options.readOnly) return 'snapshot needs readOnly'
+  if (options.createAll && options.readOnly) return 'createAll writes, so it cannot go with readOnly'
+  if (options.isolationLevel !== undefined && options.readOnly) {
+    return 'isolationLevel does not go with readOnly; snapshot gives reads one REPEATABLE READ snapshot'
+  }
+  return undefined
+}
+
+function check(
+  known: Record<string, Check>,
+  options: object,
+  prefix: string,
+  also = new Set<string>(),
+): void {
+  for (const [key, value] of Object.entries(options)) {
+    if (also.has(key) || value === undefined) continue
+    const rule = Object.hasOwn(known, key) ? known[key] : undefined
+    if (rule === undefined) {
+      throw new errors.SQLA_ERR_INVALID_OPTION(
+        `${prefix}${key}`,
+        `is not known; there are ${Object.keys(known).join(', ')}`,
+      )
+    }
+    const problem = rule(value)
+    if (problem !== undefined) throw new errors.SQLA_ERR_INVALID_OPTION(`${prefix}${key}`, problem)
+  }
+}
+
+/** Never the value of an object: it could hold a password. */
+function describe(value: unknown): string {
+  if (value === null || typeof value === 'number' || typeof value === 'boolean') return String(value)
+  return typeof value === 'string' && value.length < 40 && !value.includes(':')
+    ? `'${value}'`
+    : `a ${typeof value}`
+}

@@ -1,0 +1,167 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { FastifyInstance } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
+import type { Engine } from './engines/engine.ts'
+import { Registry } from './engines/registry.ts'
+import { errors } from './errors.ts'
+import { addHooks } from './lifecycle/hooks.ts'
+import { type RunOptions, runScope } from './lifecycle/run.ts'
+import { LiveList } from './live-list.ts'
+import { type EngineOptions, type SqlAssistOptions, validatePluginOptions } from './options.ts'
+import { Container, type ContainerContext } from './sessions/container.ts'
+import type { Db, EngineName } from './sessions/db.ts'
+import { type OpenSession, openSessions } from './sessions/open-sessions.ts'
+
+/** An engine whose name is one that the application declared. */
+export type NamedEngine = Engine & { readonly name: EngineName }
+
+/** `app.sqlAssist.engines` */
+export interface Engines extends Iterable<NamedEngine> {
+  /**
+   * @param name the engine's; without it the one marked default, else the one named `default`, else the only one
+   * @throws SQLA_ERR_UNKNOWN_ENGINE, SQLA_ERR_NO_DEFAULT_ENGINE
+   */
+  get(name?: string): NamedEngine
+  has(name: string): boolean
+  names(): EngineName[]
+  readonly size: number
+  /**
+   * Adds an engine and starts it; also after the application has started.
+   *
+   * @returns the engine, once its server has answered
+   * @throws SQLA_ERR_INVALID_ENGINE_NAME, SQLA_ERR_DUPLICATE_ENGINE, SQLA_ERR_INVALID_OPTION, SQLA_ERR_ENGINE_START
+   *
+   * @example
+   * ```ts
+   * await app.sqlAssist.engines.add('archive', { orm: archiveConfig, readOnly: true })
+   * ```
+   */
+  add(name: string, options: EngineOptions): Promise<NamedEngine>
+}
+
+/** `app.sqlAssist` */
+export interface SqlAssist {
+  /** The named engines. */
+  readonly engines: Engines
+  /**
+   * For the time after a fork: every engine (or the one named) gets a fresh pool at once; what is under way
+   * finishes on the old pool, which is then drained and closed. Nothing that is in flight fails.
+   *
+   * @param name of the engine, `'!default'` or (default) `'!all'`
+   * @returns when the old pools are closed, at the latest after the engines' `drainTimeout`
+   */
+  reinit(name?: EngineName | '!all' | '!default'): Promise<void>
+  /**
+   * A scope outside requests, for jobs, scripts and messages: commits when `fn` returns, rolls back when it
+   * throws, always closes.
+   *
+   * @example
+   * ```ts
+   * await app.sqlAssist.run(async db => {
+   *   const stale = await db.writer.find(Upload, { createdAt: { $lt: yesterday } })
+   *   db.writer.remove(stale)
+   * })
+   * ```
+   */
+  run<T>(fn: (db: Db) => T | Promise<T>, options?: RunOptions): Promise<T>
+  /** The sessions that are open right now. */
+  readonly sessions: OpenSessions
+}
+
+/** For leak tests and debugging: how many sessions are open, and who opened them. */
+export interface OpenSessions {
+  /** How many requests and scopes have touched their container and not ended. */
+  readonly scopes: number
+  /** How many sessions are open. */
+  readonly open: number
+  /** How many of them hold a connection. */
+  readonly holding: number
+  list(): OpenSession[]
+}
+
+async function register(app: FastifyInstance, options: SqlAssistOptions): Promise<void> {
+  validatePluginOptions(options)
+  const property = options.requestProperty ?? 'db'
+  if (app.hasDecorator('sqlAssist')) {
+    throw new errors.SQLA_ERR_ALREADY_REGISTERED('add engines with app.sqlAssist.engines.add')
+  }
+  if (app.hasRequestDecorator(property)) {
+    throw new errors.SQLA_ERR_INVALID_OPTION('requestProperty', `request.${property} exists already`)
+  }
+
+  const storage = options.requestContext ? new AsyncLocalStorage<() => Container>() : undefined
+  class AppContainer extends Container {}
+  const registry = new Registry(
+    {
+      log: app.log,
+      ...(storage && { currentEntityManager: engine => storage.getStore()?.().get(engine) }),
+    },
+    name => name in Container.prototype,
+    engine => {
+      Object.defineProperty(AppContainer.prototype, engine.name, {
+        get(this: Container) {
+          return this.get(engine.name)
+        },
+        enumerable: true,
+      })
+    },
+  )
+  const containers: ContainerContext = {
+    registry,
+    anyPreferences: options.anyPreferences ?? ['reader', 'writer'],
+    open: new LiveList<Container>(),
+  }
+  const sqlAssist: SqlAssist = {
+    engines: registry as Engines,
+    reinit: name => registry.reinit(name),
+    run: (fn, runOptions) =>
+      runScope(
+        containers,
+        AppContainer,
+        app.log,
+        fn,
+        runOptions,
+        storage && ((container, work) => storage.run(() => container, work)),
+      ),
+    sessions: openSessions(containers.open),
+  }
+  app.decorate('sqlAssist', sqlAssist)
+  addHooks(
+    app,
+    {
+      containers,
+      Container: AppContainer,
+      commitMode: options.commitMode ?? 'manual',
+      onAbort: options.onAbort ?? 'rollback',
+      abortGrace: options.abortGrace ?? 10_000,
+    },
+    property,
+    storage && ((container, rest) => storage.run(container, rest)),
+  )
+  app.addHook('onClose', () => registry.close())
+
+  await startAll(registry, options)
+}
+
+/** All engines start at the same time; the first that fails is the one that is reported. */
+async function startAll(registry: Registry, options: SqlAssistOptions): Promise<void> {
+  const started = Object.entries(options.engines).map(([name, engine]) => registry.add(name, engine))
+  const outcomes = await Promise.allSettled(started)
+  const failed = outcomes.find(outcome => outcome.status === 'rejected')
+  if (failed === undefined) return
+  await registry.close()
+  throw failed.reason
+}
+
+/**
+ * The Fastify plugin: named engines, lazy request sessions, the commit rule and the cleanup rule.
+ *
+ * @example
+ * ```ts
+ * await app.register(sqlAssist, {
+ *   engines: { writer: { orm: defineConfig({ clientUrl, entities: [User] }) } },
+ *   commitMode: 'autocommit',
+ * })
+ * ```
+ */
+export const sqlAssist = fastifyPlugin(register, { fastify: '5.x', name: 'fastify-sqlassist' })

@@ -1,0 +1,65 @@
+import type { Engine } from '../engines/engine.ts'
+import type { Container } from './container.ts'
+import { bindSession, commitContext, rollbackContext, type SqlEm } from './entity-manager.ts'
+import { factoryOf } from './session-factory.ts'
+import { LazyTransaction, NoTransaction } from './session-transaction.ts'
+import { StatementConnection } from './statement-connection.ts'
+import { TransactionConnection } from './transaction-connection.ts'
+
+/** One engine's session of one request: its EntityManager and the connection under it. */
+export class Session {
+  readonly engine: Engine
+  readonly container: Container
+  readonly em: SqlEm
+  readonly connection: TransactionConnection | StatementConnection
+  readonly #transaction: LazyTransaction | NoTransaction
+
+  constructor(engine: Engine, container: Container) {
+    this.engine = engine
+    this.container = container
+    const { parts, forkEntityManager } = factoryOf(engine)
+    if (engine.hasTransaction) {
+      const connection = new TransactionConnection(engine, container.owner)
+      this.connection = connection
+      this.#transaction = new LazyTransaction(parts, connection)
+    } else {
+      const connection = new StatementConnection(engine, container.owner)
+      this.connection = connection
+      this.#transaction = new NoTransaction(parts, connection)
+    }
+    this.em = forkEntityManager()
+    this.em.setTransactionContext(this.#transaction)
+    bindSession(this.em, this)
+  }
+
+  /** Whether a commit or rollback of the request concerns it. */
+  get isTransactional(): boolean {
+    return this.engine.hasTransaction && !this.engine.readOnly
+  }
+
+  /** Commits what was flushed; does nothing where no statement began a transaction. */
+  async commitFlushed(): Promise<void> {
+    if (this.#transaction instanceof NoTransaction || !this.connection.holding) return
+    await commitContext(this.em, this.#transaction)
+  }
+
+  /**
+   * Rolls back and forgets every entity. What the identity map holds is no longer what the database holds, and
+   * a change that was pending must not be saved by a later flush.
+   */
+  async rollback(): Promise<void> {
+    try {
+      if (this.#transaction instanceof LazyTransaction && this.connection.holding) {
+        await rollbackContext(this.em, this.#transaction)
+      }
+    } finally {
+      // Had a subscriber kept MikroORM from it, the transaction would still be open.
+      if (this.connection instanceof TransactionConnection) await this.connection.rollback()
+      this.em.clear()
+    }
+  }
+
+  close(): Promise<void> {
+    return this.connection.close()
+  }
+}

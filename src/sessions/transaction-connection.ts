@@ -1,0 +1,227 @@
+import type { CompiledQuery, QueryResult } from 'kysely'
+import type { Lease } from '../engines/connection-pool.ts'
+import { errors } from '../errors.ts'
+import { type ConnectionContext, type Owner, SessionConnection } from './connection.ts'
+
+/** A stream that is being read, which has the session's turn until it ends. */
+interface OpenStream {
+  readonly rows: AsyncIterableIterator<unknown>
+  readonly endTurn: () => void
+}
+
+/**
+ * The lazy transaction: idle until the first statement, which takes a connection and begins; after commit or
+ * rollback idle again, and the next statement begins anew. One statement runs at a time.
+ */
+export class TransactionConnection extends SessionConnection {
+  #lease: Lease | undefined
+  /** Settles when the statement or stream that is under way has ended. Never rejects. */
+  #running: Promise<void> | undefined
+  #stream: OpenStream | undefined
+  #begin: readonly string[] | undefined
+
+  get holding(): boolean {
+    return this.#lease !== undefined
+  }
+
+  get busy(): boolean {
+    return this.#running !== undefined
+  }
+
+  /**
+   * Begins now instead of with the first statement.
+   *
+   * @param statements instead of the engine's own, for this one transaction
+   * @throws SQLA_ERR_TRANSACTION_STARTED when `statements` come too late
+   */
+  begin(statements?: readonly string[]): Promise<void> {
+    return this.exclusively(async () => {
+      if (this.#lease !== undefined) {
+        if (statements === undefined) return
+        throw new errors.SQLA_ERR_TRANSACTION_STARTED(this.context.name, 'the isolation level')
+      }
+      this.#begin = statements
+      await this.#start()
+    })
+  }
+
+  /**
+   * @throws SQLA_ERR_COMMIT_ROLLED_BACK when an earlier statement had failed, so that the server rolled back
+   */
+  commit(): Promise<void> {
+    return this.exclusively(() => this.#commit())
+  }
+
+  /** Ends an open stream first: what it has not delivered yet is of no use any more. */
+  async rollback(): Promise<void> {
+    await this.endStream()
+    await this.exclusively(() => this.end())
+  }
+
+  /** Ends the stream that is open, if any; its reader sees it finish. */
+  async endStream(): Promise<void> {
+    const stream = this.#stream
+    if (stream === undefined) return
+    await stream.rows.return?.()
+    this.#leaveStream(stream)
+  }
+
+  protected run<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    return this.exclusively(() => {
+      const lease = this.#lease
+      return lease === undefined ? this.#start<R>(query) : lease.execute<R>(query)
+    })
+  }
+
+  protected async *runStream<R>(
+    query: CompiledQuery,
+    chunkSize: number,
+  ): AsyncIterableIterator<QueryResult<R>> {
+    const { promise: turn, resolve: endTurn } = Promise.withResolvers<void>()
+    const lease = await this.exclusively(async () => {
+      if (this.#lease === undefined) await this.#start()
+      return this.#lease as Lease
+    }, turn)
+    const rows = lease.stream<R>(query, chunkSize)
+    const stream = { rows, endTurn }
+    this.#stream = stream
+    try {
+      yield* rows
+    } finally {
+      this.#leaveStream(stream)
+    }
+  }
+
+  protected *leases(): Iterable<Lease> {
+    if (this.#lease !== undefined) yield this.#lease
+  }
+
+  protected async stop(): Promise<void> {
+    void this.cancelQuery()
+    // The reader of a stream may never come back, so its turn is not waited for.
+    await (this.#stream === undefined ? this.#running : this.endStream())
+  }
+
+  /** Rolls back. It cannot fail: a connection on which ROLLBACK fails is thrown away, and the server rolls back. */
+  protected async end(): Promise<void> {
+    const lease = this.#lease
+    this.#lease = undefined
+    if (lease === undefined) return
+    try {
+      await lease.rollback()
+    } catch {
+      // The lease tells its pool by itself that it is not clean.
+    } finally {
+      lease.release()
+    }
+  }
+
+  /**
+   * Runs `work` when nothing of this session runs.
+   *
+   * @param until keeps the turn until then, once `work` has succeeded
+   */
+  protected exclusively<T>(work: () => Promise<T>, until?: Promise<void>): Promise<T> {
+    // A statement inside a `for await` over the session's own stream would wait for the stream, which waits for it.
+    if (this.#stream !== undefined) return Promise.reject(this.streamingError())
+    const before = this.#running
+    if (before !== undefined) {
+      return before.then(() => {
+        this.assertUsable()
+        return this.exclusively(work, until)
+      })
+    }
+    const result = work()
+    const ended = (): void => {
+      if (this.#running === running) this.#running = undefined
+    }
+    const running =
+      until === undefined ? result.then(ended, ended) : result.then(() => until.then(ended), ended)
+    this.#running = running
+    return result
+  }
+
+  #leaveStream(stream: OpenStream): void {
+    if (this.#stream === stream) this.#stream = undefined
+    stream.endTurn()
+  }
+
+  async #start<R>(first?: CompiledQuery): Promise<QueryResult<R>> {
+    const statements = this.#begin ?? this.context.begin
+    this.#begin = undefined
+    const lease = await this.context.pool.acquire()
+    this.assertStillWanted(lease)
+    this.#lease = lease
+    try {
+      return await lease.begin<R>(statements, first)
+    } catch (error) {
+      // When BEGIN itself failed, the next statement must not run outside a transaction: it begins again.
+      if (!lease.inTransaction) {
+        this.#lease = undefined
+        lease.release()
+      }
+      throw error
+    }
+  }
+
+  async #commit(): Promise<void> {
+    const lease = this.#lease
+    if (lease === undefined) return
+    this.#lease = undefined
+    try {
+      if (!(await lease.commit())) throw new errors.SQLA_ERR_COMMIT_ROLLED_BACK(this.context.name)
+    } catch (error) {
+      // SQLite leaves a transaction open whose COMMIT failed; PostgreSQL has rolled it back.
+      if (lease.inTransaction) await lease.rollback().catch(() => {})
+      throw error
+    } finally {
+      lease.release()
+    }
+  }
+}
+
+/**
+ * A transaction of a session that has none of its own: what `em.transactional` and `flush` of a read-only or
+ * autocommit engine run in. It ends once; a statement that comes late runs as the session's others do.
+ */
+export class UnitConnection extends TransactionConnection {
+  readonly #session: SessionConnection
+  readonly #onEnd: (unit: UnitConnection) => void
+  #ended = false
+
+  constructor(
+    context: ConnectionContext,
+    owner: Owner,
+    session: SessionConnection,
+    onEnd: (unit: UnitConnection) => void,
+  ) {
+    super(context, owner)
+    this.#session = session
+    this.#onEnd = onEnd
+  }
+
+  override async commit(): Promise<void> {
+    try {
+      await super.commit()
+    } finally {
+      this.#finish()
+    }
+  }
+
+  override async rollback(): Promise<void> {
+    try {
+      await super.rollback()
+    } finally {
+      this.#finish()
+    }
+  }
+
+  protected override run<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    return this.#ended ? this.#session.executeQuery<R>(query) : super.run<R>(query)
+  }
+
+  #finish(): void {
+    this.#ended = true
+    this.#onEnd(this)
+  }
+}

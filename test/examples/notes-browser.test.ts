@@ -1,0 +1,167 @@
+import { existsSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import t, { type Test } from 'tap'
+import { buildApp } from '../../examples/notes/app.ts'
+import { focused, pageWidth, textsBelow } from './in-page.ts'
+import { testDatabase, urlsOf } from './support.ts'
+
+// A real browser: CHROMIUM_PATH, or Debian's. With SCREENSHOTS=<directory> it keeps pictures of what it saw.
+
+const executablePath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium'
+const skip = existsSync(executablePath) ? false : `no browser at ${executablePath}; set CHROMIUM_PATH`
+if (skip) t.comment(`skipped: ${skip}`)
+
+const ARGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+const DESKTOP = { width: 1280, height: 800 }
+const PHONE = { width: 360, height: 740 }
+
+/** Opens a page that fails the test when the browser has something to complain about. */
+async function open(t: Test, browser: Browser, options: BrowserContextOptions): Promise<Page> {
+  const context = await browser.newContext(options)
+  t.teardown(() => context.close())
+  const page = await context.newPage()
+  page.on('console', message => {
+    // An answer of 409 is one of the things that are shown
+    if (!message.text().includes('status of 409')) t.fail(`console: ${message.text()}`)
+  })
+  page.on('pageerror', error => t.fail(`error in the page: ${error.message}`))
+  page.on('requestfailed', request => t.fail(`could not load ${request.url()}`))
+  return page
+}
+
+async function screenshot(page: Page, name: string): Promise<void> {
+  const directory = process.env.SCREENSHOTS
+  if (!directory) return
+  await mkdir(directory, { recursive: true })
+  await page.screenshot({ path: join(directory, `${name}.png`), fullPage: true })
+}
+
+t.test('the start page in a browser', { skip }, async t => {
+  const app = await buildApp(urlsOf(await testDatabase(t)))
+  t.teardown(() => app.close())
+  const url = await app.listen({ port: 0, host: '127.0.0.1' })
+  const browser = await chromium.launch({ executablePath, args: ARGS })
+  t.teardown(() => browser.close())
+
+  await t.test('adds an author and a note, without JavaScript', async t => {
+    const page = await open(t, browser, { viewport: DESKTOP, javaScriptEnabled: false })
+    await page.goto(url)
+    t.equal(await page.title(), 'Notes')
+    await screenshot(page, 'empty')
+
+    await page.getByLabel('Name').fill('Ada <Lovelace>')
+    await page.getByRole('button', { name: 'Add author' }).click()
+    t.match(await page.getByRole('status').textContent(), /Saved/)
+    t.ok(await page.getByRole('heading', { name: 'Ada <Lovelace>' }).isVisible())
+
+    await page.getByRole('combobox', { name: 'Author' }).selectOption('Ada <Lovelace>')
+    await page.getByLabel('Title').fill('On the Analytical Engine')
+    await page
+      .getByLabel('Text')
+      .fill('It weaves algebraical patterns\njust as the Jacquard loom weaves flowers.')
+    await page.getByRole('button', { name: 'Add note' }).click()
+    t.ok(await page.getByText('On the Analytical Engine').isVisible())
+    t.ok(await page.getByRole('cell', { name: 'Add a note (form)' }).isVisible(), 'and its audit line')
+    await screenshot(page, 'desktop')
+
+    await page.getByLabel('Name').fill('Ada <Lovelace>')
+    await page.getByRole('button', { name: 'Add author' }).click()
+    t.match(await page.getByRole('alert').textContent(), /There is an author named/)
+    t.equal(await page.getByLabel('Name').inputValue(), 'Ada <Lovelace>', 'what was typed is kept')
+    t.ok(await page.getByRole('cell', { name: '409 rolled back' }).isVisible())
+    await screenshot(page, 'conflict')
+  })
+
+  await t.test('can be used with the keyboard, and shows where the focus is', async t => {
+    const page = await open(t, browser, { viewport: DESKTOP })
+    await page.goto(url)
+    const stops: string[] = []
+    for (let presses = 0; presses < 20; presses++) {
+      await page.keyboard.press('Tab')
+      const stop = await page.evaluate(focused)
+      if (stop === undefined) break
+      t.ok(stop.outline >= 2 && stop.inView, `${stop.name} is outlined and in view`)
+      stops.push(stop.name)
+    }
+    t.same(stops, [
+      'Skip to content',
+      'API documentation',
+      'Health',
+      'name',
+      'Add author',
+      'author',
+      'title',
+      'text',
+      'Add note',
+      'Try the API',
+    ])
+    await page.getByLabel('Name').focus()
+    await page.keyboard.type('Grace Hopper')
+    await page.keyboard.press('Enter')
+    await page.waitForURL(/\?author=/)
+    t.ok(await page.getByRole('heading', { name: 'Grace Hopper' }).isVisible())
+  })
+
+  await t.test('has landmarks, headings in order, labels and a caption', async t => {
+    const page = await open(t, browser, { viewport: DESKTOP })
+    await page.goto(url)
+    for (const role of ['banner', 'navigation', 'main', 'contentinfo'] as const) {
+      t.equal(await page.getByRole(role).count(), 1, role)
+    }
+    const levels = await page
+      .locator('h1, h2, h3')
+      .evaluateAll(headings => headings.map(heading => Number(heading.tagName[1])))
+    t.equal(levels.filter(level => level === 1).length, 1)
+    t.notOk(
+      levels.some((level, index) => level > (levels[index - 1] ?? 0) + 1),
+      'no level is skipped',
+    )
+    t.equal(await page.locator('table caption').count(), 1)
+    for (const name of ['Name', 'Title', 'Text optional']) {
+      t.equal(await page.getByRole('textbox', { name, exact: true }).count(), 1, `${name} has its label`)
+    }
+    t.equal(await page.getByRole('combobox', { name: 'Author' }).count(), 1)
+    t.equal(await page.locator('html').getAttribute('lang'), 'en')
+  })
+
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await t.test(`has enough contrast when it is ${colorScheme}`, async t => {
+      const page = await open(t, browser, { viewport: DESKTOP, colorScheme })
+      await page.goto(url)
+      await screenshot(page, colorScheme)
+      const pale = await page.evaluate(textsBelow, 4.5)
+      t.same(pale, [], 'every text has 4.5 : 1')
+    })
+  }
+
+  await t.test('fits a phone', async t => {
+    const page = await open(t, browser, { viewport: PHONE, isMobile: true, deviceScaleFactor: 2 })
+    await page.goto(url)
+    t.ok((await page.evaluate(pageWidth)) <= PHONE.width, 'no sideways scroll')
+    const small = await page
+      .locator('input, select, textarea, button')
+      .evaluateAll(controls => controls.filter(control => control.getBoundingClientRect().height < 44).length)
+    t.equal(small, 0, 'controls are large enough for a finger')
+    await screenshot(page, 'phone')
+  })
+
+  await t.test('has API documentation beside it', async t => {
+    const page = await open(t, browser, { viewport: DESKTOP })
+    await page.goto(url)
+    await page.getByRole('link', { name: 'API documentation' }).click()
+    await page.getByText('Transfer notes').click()
+    t.ok(await page.getByText('all of it happens or nothing').isVisible())
+    await screenshot(page, 'docs')
+  })
+})
