@@ -9,6 +9,8 @@ import { type Ending, endings, MODES } from '../support/matrix.ts'
 
 const HANDLER_TIMEOUT = 500
 const route = { handlerTimeout: HANDLER_TIMEOUT }
+/** Long after the handler has written, and long before its slow COMMIT (1.4 s) has ended. */
+const duringCommit = { handlerTimeout: 700 }
 
 /** Asks, and refuses an answer that did not come at once when the time was up. */
 const atOnce: NonNullable<Ending['client']> = async run => {
@@ -111,7 +113,7 @@ const handlerTimeouts: Ending[] = [
     method: 'GET',
     saves: 'success',
     status: mode => (mode === 'manual' ? 200 : 503),
-    route: { handlerTimeout: 1_000 },
+    route: duringCommit,
     client: async run => {
       const answer = await run.test.ask('GET', run.path)
       run.after.resolve((await committed(run.database, run.tag)).length)
@@ -133,7 +135,7 @@ const handlerTimeouts: Ending[] = [
     method: 'GET',
     saves: 'success',
     status: mode => (mode === 'manual' ? 200 : 503),
-    route: { handlerTimeout: 1_000 },
+    route: duringCommit,
     handler: async (run, request) => {
       await run.write(request, 'slow')
       return 'saved'

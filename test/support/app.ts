@@ -38,7 +38,7 @@ create table note (
 );
 create table audit (id serial primary key, tag text not null);
 create function at_commit() returns trigger language plpgsql as $$ begin
-  if new.body = 'slow' then perform pg_sleep(0.7); end if;
+  if new.body = 'slow' then perform pg_sleep(1.4); end if;
   if new.body = 'refused' then raise exception 'refused at commit' using errcode = '23514'; end if;
   return null;
 end $$;
@@ -53,8 +53,8 @@ create constraint trigger at_commit after insert on note deferrable initially de
 `
 
 /**
- * Creates the tables. A note whose body is `slow insert` takes 0.4 s, with `slow` the COMMIT behind it does, and
- * with `refused` COMMIT fails.
+ * Creates the tables. A note whose body is `slow insert` takes 0.4 s, with `slow` the COMMIT behind it takes 1.4 s,
+ * and with `refused` COMMIT fails.
  */
 export async function createTables(db: TestDatabase): Promise<void> {
   await db.sql(TABLES)
@@ -125,7 +125,8 @@ export async function testApp(t: Teardown, db: TestDatabase, options: AppOptions
   const logs: LogLine[] = []
   const stream = { write: (line: string) => logs.push(JSON.parse(line)) }
   const app = Fastify({ logger: { level: 'info', stream }, ...options.server })
-  const pool = { min: 0, max }
+  // No connection is closed by itself while a test counts them.
+  const pool = { min: 0, max, idleTimeoutMillis: 0 }
   const engines = {
     writer: { orm: ormConfig(db.writerUrl, { pool }, applicationName), ...options.engines?.writer },
     reader: {
