@@ -83,6 +83,16 @@ export const errorTable = {
     statusCode: 503,
   },
 
+  // Routing
+  SQLA_ERR_PRIMARY_UNAVAILABLE: {
+    message: "No server of engine '%s' accepts writes: %s",
+    statusCode: 503,
+  },
+  SQLA_ERR_NO_REPLICA: {
+    message: "No replica of engine '%s' can serve this read: %s",
+    statusCode: 503,
+  },
+
   // The life of a request
   SQLA_ERR_NOT_COVERED: {
     message:

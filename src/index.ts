@@ -18,6 +18,7 @@ declare module 'fastify' {
 
 export type { PoolFigures } from './engines/connection-pool.ts'
 export type { Engine } from './engines/engine.ts'
+export type { ReplicaInfo, ReplicaState } from './engines/replica-set.ts'
 export {
   defineErrors,
   type ErrorClasses,
@@ -38,6 +39,16 @@ export type {
   WriterOptions,
 } from './options.ts'
 export type { Engines, NamedEngine, OpenSessions, SqlAssist } from './plugin.ts'
+export type { Lag } from './routing/lag.ts'
+export type { Position } from './routing/position.ts'
+export type {
+  Consistency,
+  ReplicaOptions,
+  RoutingOptions,
+  TokenOptions,
+  TokenTransport,
+} from './routing/routing-options.ts'
+export type { RoutingFigures } from './sessions/causality.ts'
 export type { SessionStatus } from './sessions/container.ts'
 export type { Db, EngineName, SessionOf, SqlAssistEngines } from './sessions/db.ts'
 export type { SqlEm } from './sessions/entity-manager.ts'

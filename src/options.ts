@@ -1,5 +1,14 @@
 import type { IsolationLevel, MikroORM, Options as MikroOrmOptions } from '@mikro-orm/core'
 import { errors } from './errors.ts'
+import { boolean, type Check, check, milliseconds, names, object, oneOf, property } from './option-checks.ts'
+import {
+  CONSISTENCIES,
+  type Consistency,
+  type ReplicaOptions,
+  type RoutingOptions,
+  resolveRouting,
+  validateReplicas,
+} from './routing/routing-options.ts'
 
 /** Which responses commit a request's transactions. */
 export type CommitMode = 'manual' | 'autocommit' | 'autocommit_include_redirect'
@@ -10,7 +19,13 @@ export type OnAbort = 'rollback' | 'commit'
 // biome-ignore lint/suspicious/noExplicitAny: any SQL driver's instance or configuration is welcome
 type AnyOrm = MikroORM<any, any, any>
 // biome-ignore lint/suspicious/noExplicitAny: see above
-type AnyOrmOptions = Partial<MikroOrmOptions<any, any, any>>
+type AnyOrmOptions = Omit<Partial<MikroOrmOptions<any, any, any>>, 'clientUrl'> & {
+  /**
+   * Several servers (a list, or libpq's `postgresql://user@a:5432,b:5432/db`), of which the engine uses the one that
+   * accepts writes, and follows a promotion. PostgreSQL.
+   */
+  clientUrl?: string | readonly string[]
+}
 
 interface EngineOptionsBase {
   /**
@@ -45,6 +60,11 @@ export interface ReaderOptions extends EngineOptionsBase {
   autocommit?: false
   /** Whether all reads of one request see one REPEATABLE READ snapshot. Default false. */
   snapshot?: boolean
+  /**
+   * The servers to read from; `orm` then says how to log in. Reads that need the newest data go to the server of
+   * `routing.primary` with that login. PostgreSQL; see docs/routing.md.
+   */
+  replicas?: readonly ReplicaOptions[]
   isolationLevel?: never
   createAll?: false
 }
@@ -76,6 +96,8 @@ export interface SqlAssistOptions {
   anyPreferences?: readonly string[]
   /** Whether the global `orm.em` of every engine is the request's session inside a handler. Default false. */
   requestContext?: boolean
+  /** Where reads go when an engine has `replicas`. */
+  routing?: RoutingOptions
 }
 
 /** Options of one route: `config: { db: { … } }`. */
@@ -84,6 +106,8 @@ export interface RouteOptions {
   commitMode?: CommitMode
   /** Overrides the plugin's `onAbort` for this route. */
   onAbort?: OnAbort
+  /** Overrides `routing.consistency` for this route. */
+  consistency?: Consistency
 }
 
 const COMMIT_MODES: readonly unknown[] = ['manual', 'autocommit', 'autocommit_include_redirect']
@@ -96,33 +120,6 @@ const ISOLATION_LEVELS: readonly unknown[] = [
   'serializable',
 ]
 
-type Check = (value: unknown) => string | undefined
-
-const oneOf =
-  (values: readonly unknown[]): Check =>
-  value =>
-    values.includes(value) ? undefined : `must be one of ${values.join(', ')}, not ${describe(value)}`
-const boolean: Check = value =>
-  typeof value === 'boolean' ? undefined : `must be true or false, not ${describe(value)}`
-const milliseconds: Check = value =>
-  typeof value === 'number' && value > 0 && value <= 2 ** 31 - 1
-    ? undefined
-    : `must be a number of milliseconds above 0, not ${describe(value)}`
-const object: Check = value =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? undefined
-    : `must be an object, not ${describe(value)}`
-const names: Check = value =>
-  Array.isArray(value) && value.length > 0 && value.every(name => typeof name === 'string')
-    ? undefined
-    : 'must be a list of engine names'
-const property: Check = value =>
-  typeof value === 'string' && IDENTIFIER.test(value)
-    ? undefined
-    : `must be an identifier, not ${describe(value)}`
-
-export const IDENTIFIER = /^[A-Za-z_$][\w$]*$/
-
 const PLUGIN_OPTIONS: Record<string, Check> = {
   engines: object,
   commitMode: oneOf(COMMIT_MODES),
@@ -131,6 +128,7 @@ const PLUGIN_OPTIONS: Record<string, Check> = {
   requestProperty: property,
   anyPreferences: names,
   requestContext: boolean,
+  routing: object,
 }
 
 const ENGINE_OPTIONS: Record<string, Check> = {
@@ -144,11 +142,13 @@ const ENGINE_OPTIONS: Record<string, Check> = {
   createAll: boolean,
   acquireTimeout: milliseconds,
   drainTimeout: milliseconds,
+  replicas: () => undefined,
 }
 
 const ROUTE_OPTIONS: Record<string, Check> = {
   commitMode: oneOf(COMMIT_MODES),
   onAbort: oneOf(ON_ABORT),
+  consistency: oneOf(CONSISTENCIES),
 }
 
 /** Fastify adds these to the options of every plugin. */
@@ -164,6 +164,7 @@ export function validatePluginOptions(options: SqlAssistOptions): void {
   if (options.engines === undefined || Object.keys(options.engines).length === 0) {
     throw new errors.SQLA_ERR_INVALID_OPTION('engines', 'needs at least one engine')
   }
+  resolveRouting(options.routing)
 }
 
 /**
@@ -176,6 +177,8 @@ export function validateEngineOptions(name: string, options: EngineOptions): voi
   check(ENGINE_OPTIONS, options, `${prefix}.`)
   const contradiction = contradictionOf(options as unknown as Record<string, unknown>)
   if (contradiction !== undefined) throw new errors.SQLA_ERR_INVALID_OPTION(prefix, contradiction)
+  const { replicas } = options as ReaderOptions
+  if (replicas !== undefined) validateReplicas(`${prefix}.replicas`, replicas)
 }
 
 /**
@@ -192,37 +195,11 @@ function contradictionOf(options: Record<string, unknown>): string | undefined {
   if (options.orm === undefined) return 'needs orm: a MikroORM configuration or instance'
   if (options.readOnly && options.autocommit) return 'is readOnly or autocommit, not both'
   if (options.snapshot && !options.readOnly) return 'snapshot needs readOnly'
+  if (options.replicas !== undefined && !options.readOnly)
+    return 'replicas are read from, so they need readOnly'
   if (options.createAll && options.readOnly) return 'createAll writes, so it cannot go with readOnly'
   if (options.isolationLevel !== undefined && options.readOnly) {
     return 'isolationLevel does not go with readOnly; snapshot gives reads one REPEATABLE READ snapshot'
   }
   return undefined
-}
-
-function check(
-  known: Record<string, Check>,
-  options: object,
-  prefix: string,
-  also = new Set<string>(),
-): void {
-  for (const [key, value] of Object.entries(options)) {
-    if (also.has(key) || value === undefined) continue
-    const rule = Object.hasOwn(known, key) ? known[key] : undefined
-    if (rule === undefined) {
-      throw new errors.SQLA_ERR_INVALID_OPTION(
-        `${prefix}${key}`,
-        `is not known; there are ${Object.keys(known).join(', ')}`,
-      )
-    }
-    const problem = rule(value)
-    if (problem !== undefined) throw new errors.SQLA_ERR_INVALID_OPTION(`${prefix}${key}`, problem)
-  }
-}
-
-/** Never the value of an object: it could hold a password. */
-function describe(value: unknown): string {
-  if (value === null || typeof value === 'number' || typeof value === 'boolean') return String(value)
-  return typeof value === 'string' && value.length < 40 && !value.includes(':')
-    ? `'${value}'`
-    : `a ${typeof value}`
 }

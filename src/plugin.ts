@@ -3,11 +3,16 @@ import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { Engine } from './engines/engine.ts'
 import { Registry } from './engines/registry.ts'
+import { hasReplicas } from './engines/servers.ts'
 import { errors } from './errors.ts'
 import { addHooks } from './lifecycle/hooks.ts'
 import { type RunOptions, runScope } from './lifecycle/run.ts'
 import { LiveList } from './live-list.ts'
 import { type EngineOptions, type SqlAssistOptions, validatePluginOptions } from './options.ts'
+import { TokenSigner } from './routing/causal-token.ts'
+import { resolveRouting } from './routing/routing-options.ts'
+import { transportOf } from './routing/token-transport.ts'
+import { newRoutingFigures, type RoutingFigures } from './sessions/causality.ts'
 import { Container, type ContainerContext } from './sessions/container.ts'
 import type { Db, EngineName } from './sessions/db.ts'
 import { type OpenSession, openSessions } from './sessions/open-sessions.ts'
@@ -66,6 +71,8 @@ export interface SqlAssist {
   run<T>(fn: (db: Db) => T | Promise<T>, options?: RunOptions): Promise<T>
   /** The sessions that are open right now. */
   readonly sessions: OpenSessions
+  /** How often reads went where, and what became of causal tokens, since the start. */
+  readonly routing: Readonly<RoutingFigures>
 }
 
 /** For leak tests and debugging: how many sessions are open, and who opened them. */
@@ -91,9 +98,14 @@ async function register(app: FastifyInstance, options: SqlAssistOptions): Promis
 
   const storage = options.requestContext ? new AsyncLocalStorage<() => Container>() : undefined
   class AppContainer extends Container {}
-  const registry = new Registry(
+  const routing = resolveRouting(options.routing)
+  const tracksPositions = options.routing !== undefined || Object.values(options.engines).some(hasReplicas)
+  const registry: Registry = new Registry(
     {
       log: app.log,
+      routing,
+      tracksPositions: () => tracksPositions,
+      primary: () => registry.primary(),
       ...(storage && { currentEntityManager: engine => storage.getStore()?.().get(engine) }),
     },
     name => name in Container.prototype,
@@ -106,7 +118,15 @@ async function register(app: FastifyInstance, options: SqlAssistOptions): Promis
       })
     },
   )
+  const figures = newRoutingFigures()
+  const { token } = routing
+  const secrets = token && [token.secret].flat()
   const containers: ContainerContext = {
+    causal: {
+      consistency: routing.consistency,
+      signer: token && secrets && new TokenSigner(secrets, token.maxAge),
+      figures,
+    },
     registry,
     anyPreferences: options.anyPreferences ?? ['reader', 'writer'],
     open: new LiveList<Container>(),
@@ -124,6 +144,7 @@ async function register(app: FastifyInstance, options: SqlAssistOptions): Promis
         storage && ((container, work) => storage.run(() => container, work)),
       ),
     sessions: openSessions(containers.open),
+    routing: figures,
   }
   app.decorate('sqlAssist', sqlAssist)
   addHooks(
@@ -134,6 +155,7 @@ async function register(app: FastifyInstance, options: SqlAssistOptions): Promis
       commitMode: options.commitMode ?? 'manual',
       onAbort: options.onAbort ?? 'rollback',
       abortGrace: options.abortGrace ?? 10_000,
+      transport: token && transportOf(token),
     },
     property,
     storage && ((container, rest) => storage.run(container, rest)),

@@ -6,6 +6,10 @@ import type { Listed } from '../live-list.ts'
  * the driver lets us do: {@link PgPool} talks to `pg` itself, {@link KyselyPool} to any driver through Kysely.
  */
 export interface Lease extends Listed {
+  /** The pool that it came from. */
+  readonly pool: ConnectionPool
+  /** Asked behind every statement on it, in the same message where the protocol allows it. */
+  trailer: Trailer | undefined
   /** Whether a transaction is open on it; what a failed `begin` or `commit` left behind is told apart by this. */
   readonly inTransaction: boolean
   execute<R>(query: CompiledQuery): Promise<QueryResult<R>>
@@ -14,14 +18,25 @@ export interface Lease extends Listed {
    * When the beginning fails, `first` did not run.
    */
   begin<R>(statements: readonly string[], first?: CompiledQuery): Promise<QueryResult<R>>
-  /** Ends the transaction. Resolves to `false` when the server answered COMMIT with ROLLBACK. */
-  commit(): Promise<boolean>
+  /**
+   * Ends the transaction. Resolves to `false` when the server answered COMMIT with ROLLBACK.
+   *
+   * @param trailer asked behind COMMIT, in the same message
+   */
+  commit(trailer?: Trailer): Promise<boolean>
   rollback(): Promise<void>
   stream<R>(query: CompiledQuery, chunkSize: number): AsyncIterableIterator<QueryResult<R>>
   /** Asks the server to stop what this connection is doing. Never rejects: it is best effort by nature. */
   cancel(): Promise<void>
   /** Gives the connection back; with `broken` it is thrown away instead of being lent to somebody else. */
   release(broken?: boolean): void
+}
+
+/** A question that travels with what is sent anyway: where the server's log is now. */
+export interface Trailer {
+  readonly sql: string
+  /** Its answer: one row. */
+  receive(row: Record<string, unknown>): void
 }
 
 /** Where an engine's connections come from. */
@@ -56,4 +71,10 @@ export interface PoolContext {
   readonly acquireTimeout: number
   /** Called when a connection came out of the pool with somebody else's transaction still open. */
   readonly onDirty: () => void
+  /** The error of whoever asks for a connection, when it is known that there cannot be one. */
+  readonly refuse?: () => Error | undefined
+  /** Told of an error of connecting; what it answers is thrown. */
+  readonly onConnectError?: (error: unknown) => unknown
+  /** Told of an error of a statement (not of COMMIT, whose outcome is another matter); what it answers is thrown. */
+  readonly onStatementError?: (error: unknown) => unknown
 }

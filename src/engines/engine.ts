@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { EntityManager, IsolationLevel, Options } from '@mikro-orm/core'
+import type { EntityManager, IsolationLevel } from '@mikro-orm/core'
+import type { AbstractSqlConnection } from '@mikro-orm/sql'
 import { CompiledQuery, type Kysely } from 'kysely'
 import { errors } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { CommitMode, EngineOptions } from '../options.ts'
+import type { Routing } from '../routing/routing-options.ts'
 import type { ConnectionPool, PoolContext, PoolFigures } from './connection-pool.ts'
 import { createMissingTables } from './create-tables.ts'
 import { KyselyPool } from './kysely-pool.ts'
@@ -18,7 +20,10 @@ import {
   type SqlOrm,
 } from './orm.ts'
 import { type PgNativePool, PgPool } from './pg-pool.ts'
+import type { Primary } from './primary.ts'
 import { messageOf, redact, redactedCause } from './redact.ts'
+import type { ReplicaInfo, ReplicaSet } from './replica-set.ts'
+import { findServers, hasReplicas, openReplicas, primaryRules, type ServersContext } from './servers.ts'
 
 /** Milliseconds. Fastify gives a plugin 10 s to load, and its own error would not name the engine. */
 const START_PATIENCE = 8_000
@@ -29,6 +34,11 @@ export interface EngineEnvironment {
   readonly log: Logger
   /** With `requestContext`: what the global `orm.em` of the engine stands for right now. */
   readonly currentEntityManager?: (engine: string) => EntityManager | undefined
+  readonly routing: Routing
+  /** Whether positions in the log matter: some engine has replicas. */
+  readonly tracksPositions: () => boolean
+  /** The primary that replicas replay, once its engine has found it. */
+  readonly primary: () => Promise<Primary>
 }
 
 /** One named database: a MikroORM instance, its pool, and the way its sessions behave. */
@@ -54,6 +64,17 @@ export class Engine {
   #pool: ConnectionPool | undefined
   #begin: readonly string[] = []
   #reiniting: Promise<void> | undefined
+  /** Which of the engine's own servers accepts writes; for replicas, that of `routing.primary`. */
+  #primary: Primary | undefined
+  #replicaSet: ReplicaSet | undefined
+  #system: string | undefined
+  #ownsPrimary = false
+  #native: PgNativePool | undefined
+  readonly #onDirty = (): void =>
+    this.#environment.log.warn(
+      { engine: this.name },
+      'a connection came out of the pool inside a transaction that somebody left open; it was rolled back',
+    )
 
   constructor(name: string, options: EngineOptions, environment: EngineEnvironment) {
     this.name = name
@@ -81,9 +102,27 @@ export class Engine {
     return this.#pool
   }
 
-  /** How busy the pool is; nothing is, once the engine has been closed. */
+  /** How busy its pools are, those of its replicas included; nothing is, once the engine has been closed. */
   get figures(): PoolFigures {
-    return this.#pool?.figures() ?? { used: 0, waiting: 0, max: undefined, idle: undefined }
+    const figures = this.#pool?.figures() ?? NO_FIGURES
+    return this.#replicaSet === undefined
+      ? figures
+      : [figures, ...this.#replicaSet.pools().map(pool => pool.figures())].reduce(sum)
+  }
+
+  /** The servers that it reads from, and how each of them is; empty when it has no `replicas`. */
+  get replicas(): readonly ReplicaInfo[] {
+    return this.#replicaSet?.list() ?? []
+  }
+
+  /** For sessions: where a read may go. */
+  get replicaSet(): ReplicaSet | undefined {
+    return this.#replicaSet
+  }
+
+  /** The cluster that it writes to, when anybody needs to know; see {@link Position}. */
+  get system(): string | undefined {
+    return this.#system
   }
 
   get dialect(): Dialect {
@@ -113,6 +152,8 @@ export class Engine {
     try {
       await withinPatience(this.#start())
     } catch (error) {
+      if (this.#ownsPrimary) this.#primary?.close()
+      await this.#replicaSet?.close()
       // A pool that is still connecting to a server that does not answer ends when it has given up.
       await Promise.race([this.#closeOrm().catch(() => {}), sleep(CLOSE_PATIENCE, undefined, { ref: false })])
       throw new errors.SQLA_ERR_ENGINE_START(this.name, redact(messageOf(error)), {
@@ -123,7 +164,7 @@ export class Engine {
 
   async #start(): Promise<void> {
     const { orm, isolationLevel, snapshot, createAll } = this.options
-    this.#orm = isOrmInstance(orm) ? orm : await openOrm(this.name, orm as Options, this)
+    this.#orm = isOrmInstance(orm) ? orm : await this.#open()
     const context = this.#environment.currentEntityManager
     if (context !== undefined) this.#orm.config.set('context', () => context(this.name))
     this.#begin = this.beginStatements({
@@ -137,6 +178,68 @@ export class Engine {
     await connectionOf(this.#orm).getClient().executeQuery(CompiledQuery.raw('select 1'))
     this.#pool = await this.#openPool()
     if (createAll) await createMissingTables(this.#orm)
+    if (this.#environment.tracksPositions() && this.dialect === 'postgresql') await this.#findPlace()
+  }
+
+  /** Opens the instance where the server is that the engine needs. */
+  async #open(): Promise<SqlOrm> {
+    const { config, address, primary, ownsPrimary } = await findServers(this.#serversContext)
+    this.#primary = primary
+    this.#ownsPrimary = ownsPrimary
+    const orm = await openOrm(this.name, config, {
+      readOnly: this.readOnly,
+      acquireTimeout: this.acquireTimeout,
+      address,
+    })
+    if (address !== undefined) primary?.onMove(() => this.reinit())
+    return orm
+  }
+
+  /** Finds out which cluster the engine writes to, and opens its replicas. */
+  async #findPlace(): Promise<void> {
+    const connection = connectionOf(this.orm)
+    const { rows } = await connection
+      .getClient()
+      .executeQuery<Place>(
+        CompiledQuery.raw(
+          'select system_identifier::text as system, pg_is_in_recovery() as standby from pg_control_system()',
+        ),
+      )
+    const { system, standby } = rows[0] as Place
+    this.#system = system
+    if (this.#primary === undefined || !hasReplicas(this.options)) return
+    if (standby) {
+      throw new errors.SQLA_ERR_INVALID_OPTION(
+        `engines.${this.name}.orm`,
+        'points at a standby; with replicas it must be the primary, or say nothing of a server. List the standby in `replicas`',
+      )
+    }
+    this.#native = await nativePool(connection)
+    this.#replicaSet = await openReplicas(
+      this.#serversContext,
+      this.#primary,
+      () => this.#native as PgNativePool,
+      pool => this.#drain(pool),
+      this.#onDirty,
+    )
+  }
+
+  get #serversContext(): ServersContext {
+    const { log, routing, primary, tracksPositions } = this.#environment
+    return {
+      name: this.name,
+      options: this.options,
+      acquireTimeout: this.acquireTimeout,
+      log,
+      routing,
+      isPrimary: tracksPositions() && this.name === routing.primary,
+      primary,
+    }
+  }
+
+  /** Who knows which server accepts writes; undefined when nobody needs to. */
+  get primary(): Primary | undefined {
+    return this.#primary
   }
 
   /**
@@ -167,8 +270,11 @@ export class Engine {
     }
     const oldPool = this.pool
     this.#pool = await this.#openPool()
+    if (this.#replicaSet !== undefined) this.#native = await nativePool(connection)
     const retired = this.#retired.splice(0)
-    this.#draining = this.#drain(oldPool).then(() => destroyAll(retired))
+    this.#draining = Promise.all([this.#drain(oldPool), this.#replicaSet?.reinit()]).then(() =>
+      destroyAll(retired),
+    )
     await this.#draining
   }
 
@@ -176,7 +282,8 @@ export class Engine {
   async close(): Promise<void> {
     const pool = this.#pool
     this.#pool = undefined
-    if (pool !== undefined) await this.#drain(pool)
+    if (this.#ownsPrimary) this.#primary?.close()
+    await Promise.all([pool === undefined ? undefined : this.#drain(pool), this.#replicaSet?.close()])
     await this.#draining
     await destroyAll(this.#retired)
     await this.#closeOrm()
@@ -208,11 +315,8 @@ export class Engine {
     const context: PoolContext = {
       engine: this.name,
       acquireTimeout: this.acquireTimeout,
-      onDirty: () =>
-        this.#environment.log.warn(
-          { engine: this.name },
-          'a connection came out of the pool inside a transaction that somebody left open; it was rolled back',
-        ),
+      onDirty: this.#onDirty,
+      ...(this.#primary === undefined ? {} : primaryRules(this.#primary)),
     }
     // The hooks of MikroORM run inside Kysely's driver, so an engine that has one is driven through Kysely.
     const hooked =
@@ -220,12 +324,35 @@ export class Engine {
       orm.config.get('onReserveConnection') !== undefined ||
       orm.config.get('sessionContext') === 'connection'
     if (this.dialect === 'postgresql' && !hooked) {
-      const native = await connection.getNativeClient().catch(() => undefined)
-      if (isPgPool(native)) return new PgPool(native, context)
+      const native = await nativePool(connection)
+      if (native !== undefined) return new PgPool(native, context)
     }
     const max = this.dialect === 'sqlite' ? 1 : orm.config.get('pool')?.max
     return new KyselyPool(connection.getClient().getExecutor(), max, this.dialect === 'sqlite', context)
   }
+}
+
+interface Place {
+  system: string
+  standby: boolean
+}
+
+const NO_FIGURES: PoolFigures = { used: 0, waiting: 0, max: undefined, idle: undefined }
+
+function sum(a: PoolFigures, b: PoolFigures): PoolFigures {
+  const add = (x: number | undefined, y: number | undefined): number | undefined =>
+    x === undefined || y === undefined ? undefined : x + y
+  return {
+    used: a.used + b.used,
+    waiting: a.waiting + b.waiting,
+    max: add(a.max, b.max),
+    idle: add(a.idle, b.idle),
+  }
+}
+
+async function nativePool(connection: AbstractSqlConnection): Promise<PgNativePool | undefined> {
+  const native = await connection.getNativeClient().catch(() => undefined)
+  return isPgPool(native) ? native : undefined
 }
 
 function isPgPool(native: unknown): native is PgNativePool {

@@ -74,14 +74,16 @@ export class KyselyPool extends LendingPool {
 class KyselyLease implements Lease {
   [kPlace] = -1
   readonly #connection: DatabaseConnection
-  readonly #lender: LendingPool
+  readonly pool: LendingPool
+  /** Positions are PostgreSQL's, and its connections are not lent by this pool where they matter. */
+  readonly trailer = undefined
   readonly #giveBack: () => void
   #released = false
   inTransaction = false
 
   constructor(connection: DatabaseConnection, lender: LendingPool, giveBack: () => void) {
     this.#connection = connection
-    this.#lender = lender
+    this.pool = lender
     this.#giveBack = giveBack
   }
 
@@ -122,7 +124,7 @@ class KyselyLease implements Lease {
   release(): void {
     if (this.#released) return
     this.#released = true
-    this.#lender.returned(this)
+    this.pool.returned(this)
     this.#giveBack()
   }
 }

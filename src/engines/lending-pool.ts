@@ -27,6 +27,8 @@ export abstract class LendingPool implements ConnectionPool {
   protected abstract readonly unused: number | undefined
 
   acquire(): Promise<Lease> {
+    const refusal = this.context.refuse?.()
+    if (refusal !== undefined) return Promise.reject(refusal)
     return new Promise<Lease>((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined
       let gaveUp = false
@@ -39,7 +41,7 @@ export abstract class LendingPool implements ConnectionPool {
         this.#waiting--
         if (timer !== undefined) clearTimeout(timer)
         if (lease === undefined) {
-          reject(error)
+          reject(this.context.onConnectError === undefined ? error : this.context.onConnectError(error))
           this.#settleIdle()
         } else {
           this.#held.add(lease)
@@ -65,6 +67,11 @@ export abstract class LendingPool implements ConnectionPool {
   returned(lease: Lease): void {
     this.#held.delete(lease)
     this.#settleIdle()
+  }
+
+  /** To be called by a lease with an error of a statement; answers what is to be thrown. */
+  statementError(error: unknown): unknown {
+    return this.context.onStatementError === undefined ? error : this.context.onStatementError(error)
   }
 
   idle(): Promise<void> {

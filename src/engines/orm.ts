@@ -10,6 +10,7 @@ import {
 } from '@mikro-orm/sql'
 import { CompiledQuery, type DatabaseConnection } from 'kysely'
 import type { EngineOptions } from '../options.ts'
+import type { Address } from './addresses.ts'
 
 /** A MikroORM on any SQL driver. */
 export type SqlOrm = MikroORM<AbstractSqlDriver, SqlEntityManager<AbstractSqlDriver>>
@@ -48,6 +49,8 @@ export interface ConnectionWishes {
   readonly readOnly: boolean
   /** Milliseconds that a session waits for a connection. */
   readonly acquireTimeout: number
+  /** Where new connections go, when that may change while the application runs. */
+  readonly address?: (() => Address) | undefined
 }
 
 /**
@@ -78,7 +81,7 @@ interface PgOptions {
 }
 
 /** The part of pg's pool that makes its clients. */
-interface PgClientOwner {
+export interface PgClientOwner {
   Client: new (config: object) => object
 }
 
@@ -88,7 +91,7 @@ function pgOptions(own: unknown, wishes: ConnectionWishes): PgOptions | (() => P
   return {
     ...given,
     onPoolCreated: pool => {
-      limitConnecting(pool, Math.max(wishes.acquireTimeout, CONNECT_PATIENCE))
+      shapeClients(pool, wishes)
       return given?.onPoolCreated?.(pool)
     },
     // A startup parameter: it costs no statement, and nothing in the session can forget it.
@@ -99,14 +102,18 @@ function pgOptions(own: unknown, wishes: ConnectionWishes): PgOptions | (() => P
 }
 
 /**
- * Makes an attempt to connect that is never answered give its place in the pool back. The pool's own option for it
- * would start a timer each time a connection is lent, which we limit already.
+ * Makes an attempt to connect that is never answered give its place in the pool back (the pool's own option for it
+ * would start a timer each time a connection is lent, which we limit already), and go to where the server is now.
  */
-function limitConnecting(pool: PgClientOwner, timeout: number): void {
+export function shapeClients(
+  pool: PgClientOwner,
+  { acquireTimeout, address }: Pick<ConnectionWishes, 'acquireTimeout' | 'address'>,
+): void {
+  const connectionTimeoutMillis = Math.max(acquireTimeout, CONNECT_PATIENCE)
   pool.Client = class extends pool.Client {
     constructor(config: object) {
       // Not a copy: pg hides the password from enumeration.
-      super(Object.create(config, { connectionTimeoutMillis: { value: timeout, enumerable: true } }))
+      super(Object.assign(Object.create(config), { connectionTimeoutMillis, ...address?.() }))
     }
   }
 }

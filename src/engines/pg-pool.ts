@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import type { CompiledQuery, QueryResult } from 'kysely'
 import { kPlace } from '../live-list.ts'
-import type { Lease, PoolContext } from './connection-pool.ts'
+import type { Lease, PoolContext, Trailer } from './connection-pool.ts'
 import { LendingPool, type Settle } from './lending-pool.ts'
 
 /** What we use of `pg`: structural, so that `pg` itself stays MikroORM's dependency and not ours. */
@@ -16,6 +16,7 @@ export interface PgClient {
   getTransactionStatus(): 'I' | 'T' | 'E' | null
   release(destroy?: boolean | Error): void
   once(event: 'end', listener: () => void): unknown
+  on(event: 'error', listener: () => void): unknown
   removeListener(event: 'end', listener: () => void): unknown
   processID?: number | null
 }
@@ -35,6 +36,9 @@ export interface PgNativePool {
   readonly Client: new (
     options: object,
   ) => { connect(): Promise<void>; query(text: string): Promise<unknown>; end(): Promise<void> }
+  on(event: 'connect', listener: (client: PgClient) => void): unknown
+  on(event: 'error', listener: (error: unknown) => void): unknown
+  end(): Promise<void>
 }
 
 /** Milliseconds: whoever cancels waits for it, and there is a second way out. */
@@ -94,15 +98,16 @@ export class PgPool extends LendingPool {
 class PgLease implements Lease {
   [kPlace] = -1
   readonly #client: PgClient
-  readonly #pool: PgNativePool
-  readonly #lender: LendingPool
+  readonly pool: LendingPool
+  trailer: Trailer | undefined
+  readonly #native: PgNativePool
   #cancelling: Promise<void> | undefined
   #released = false
 
-  constructor(client: PgClient, pool: PgNativePool, lender: LendingPool) {
+  constructor(client: PgClient, native: PgNativePool, pool: LendingPool) {
     this.#client = client
-    this.#pool = pool
-    this.#lender = lender
+    this.#native = native
+    this.pool = pool
   }
 
   get inTransaction(): boolean {
@@ -112,7 +117,9 @@ class PgLease implements Lease {
   }
 
   execute<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    return this.#query(query.sql, query.parameters) as Promise<QueryResult<R>>
+    return this.trailer === undefined
+      ? (this.#query(query.sql, query.parameters) as Promise<QueryResult<R>>)
+      : this.#executeWith<R>(query, this.trailer)
   }
 
   async begin<R>(statements: readonly string[], first?: CompiledQuery): Promise<QueryResult<R>> {
@@ -123,7 +130,7 @@ class PgLease implements Lease {
       return first === undefined ? (begun as QueryResult<R>) : this.execute(first)
     }
     try {
-      return await this.#queryLast<R>(`${begin};${first.sql}`, statements.length)
+      return await this.#queryLast<R>(`${begin};${first.sql}`, statements.length, this.trailer)
     } catch (error) {
       // The error came before the status byte that tells whether BEGIN or `first` failed. An empty query is
       // allowed in any state and brings it.
@@ -132,11 +139,24 @@ class PgLease implements Lease {
     }
   }
 
-  commit(): Promise<boolean> {
+  commit(trailer?: Trailer): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      this.#client.query('commit', undefined, (error, result) => {
-        if (error) reject(error)
-        else resolve(result.command !== 'ROLLBACK')
+      if (trailer === undefined) {
+        this.#client.query('commit', undefined, (error, result) => {
+          if (error) reject(error)
+          else resolve(result.command !== 'ROLLBACK')
+        })
+        return
+      }
+      // When COMMIT fails, nothing behind it runs.
+      this.#client.query(`commit;${trailer.sql}`, undefined, (error, result) => {
+        if (error) {
+          reject(error)
+          return
+        }
+        const [commit, position] = result as unknown as PgResult[]
+        trailer.receive(position?.rows[0] as Record<string, unknown>)
+        resolve(commit?.command !== 'ROLLBACK')
       })
     })
   }
@@ -158,9 +178,9 @@ class PgLease implements Lease {
     const pid = this.#client.processID
     if (!pid) return
     // A connection of its own: the pool may be exhausted by the very statements that are to be cancelled.
-    const control = new this.#pool.Client({
-      ...this.#pool.options,
-      password: this.#pool.options.password,
+    const control = new this.#native.Client({
+      ...this.#native.options,
+      password: this.#native.options.password,
       connectionTimeoutMillis: CANCEL_CONNECT_PATIENCE,
     })
     try {
@@ -185,22 +205,35 @@ class PgLease implements Lease {
   #giveBack(broken: boolean): void {
     if (this.#released) return
     this.#released = true
-    this.#lender.returned(this)
+    this.pool.returned(this)
     // Whatever the caller believes: a connection inside a transaction is nobody's to reuse.
     this.#client.release(broken || this.inTransaction)
   }
 
+  /** The extended protocol takes one statement a message, so behind bound parameters the trailer is one of its own. */
+  async #executeWith<R>(query: CompiledQuery, trailer: Trailer): Promise<QueryResult<R>> {
+    if (query.parameters.length === 0) return this.#queryLast<R>(query.sql, 0, trailer)
+    const result = await this.#query(query.sql, query.parameters)
+    const { rows } = await this.#query(trailer.sql)
+    trailer.receive(rows[0] as Record<string, unknown>)
+    return result as QueryResult<R>
+  }
+
   /** Runs several statements in one message; resolves to what those behind the first `skipped` ones gave. */
-  #queryLast<R>(text: string, skipped: number): Promise<QueryResult<R>> {
+  #queryLast<R>(text: string, skipped: number, trailer?: Trailer): Promise<QueryResult<R>> {
+    // On a line of its own: the statement may end in a comment.
+    const message = trailer === undefined ? text : `${text}\n;${trailer.sql}`
     return new Promise((resolve, reject) => {
-      this.#client.query(text, undefined, (error, result) => {
+      this.#client.query(message, undefined, (error, result) => {
         if (error) {
-          reject(error)
-        } else {
-          // One result a statement. Several statements behind BEGIN give no rows, as in Kysely.
-          const own = (result as unknown as PgResult[]).slice(skipped)
-          resolve(toQueryResult(own.length === 1 ? own[0] : undefined) as QueryResult<R>)
+          reject(this.pool.statementError(error))
+          return
         }
+        // One result a statement. Several statements behind BEGIN give no rows, as in Kysely.
+        const results = result as unknown as PgResult[]
+        let end = results.length
+        if (trailer !== undefined) trailer.receive(results[--end]?.rows[0] as Record<string, unknown>)
+        resolve(toQueryResult(end === skipped + 1 ? results[skipped] : undefined) as QueryResult<R>)
       })
     })
   }
@@ -208,7 +241,7 @@ class PgLease implements Lease {
   #query(text: string, values?: readonly unknown[]): Promise<QueryResult<unknown>> {
     return new Promise((resolve, reject) => {
       this.#client.query(text, values as unknown[] | undefined, (error, result) => {
-        if (error) reject(error)
+        if (error) reject(this.pool.statementError(error))
         else resolve(toQueryResult(result))
       })
     })

@@ -1,6 +1,9 @@
 import { errors } from '../errors.ts'
-import { type EngineOptions, IDENTIFIER, validateEngineOptions } from '../options.ts'
+import { IDENTIFIER } from '../option-checks.ts'
+import { type EngineOptions, validateEngineOptions } from '../options.ts'
 import { Engine, type EngineEnvironment } from './engine.ts'
+import type { Primary } from './primary.ts'
+import { hasReplicas } from './servers.ts'
 
 /** Names with a meaning of their own in calls that take the name of an engine. */
 const RESERVED = new Set(['!all', '!default'])
@@ -11,6 +14,7 @@ export class Registry implements Iterable<Engine> {
   readonly #environment: EngineEnvironment
   readonly #takenNames: (name: string) => boolean
   readonly #onAdd: (engine: Engine) => void
+  readonly #starting = new Map<string, Promise<void>>()
   #closed = false
 
   /**
@@ -57,14 +61,38 @@ export class Registry implements Iterable<Engine> {
     this.#validate(name, options)
     const engine = new Engine(name, options, this.#environment)
     this.#engines.set(name, engine)
+    const started = engine.start()
+    this.#starting.set(name, started)
     try {
-      await engine.start()
+      await started
     } catch (error) {
       this.#engines.delete(name)
       throw error
+    } finally {
+      this.#starting.delete(name)
     }
     this.#onAdd(engine)
     return engine
+  }
+
+  /**
+   * Who knows where the primary of `routing` is, once its engine has been started.
+   *
+   * @throws SQLA_ERR_INVALID_OPTION
+   */
+  async primary(): Promise<Primary> {
+    // All engines start at the same time: let the others be there.
+    await undefined
+    const { primary: name } = this.#environment.routing
+    const engine = this.#engines.get(name)
+    await this.#starting.get(name)
+    if (engine?.primary !== undefined) return engine.primary
+    throw new errors.SQLA_ERR_INVALID_OPTION(
+      'routing.primary',
+      engine === undefined
+        ? `'${name}' is no engine; there are: ${this.#list()}`
+        : `'${name}' must be a PostgreSQL engine that writes, given as a configuration, and known as the primary when it starts (say \`routing\`)`,
+    )
   }
 
   /**
@@ -100,6 +128,13 @@ export class Registry implements Iterable<Engine> {
     }
     if (this.#engines.has(name)) throw new errors.SQLA_ERR_DUPLICATE_ENGINE(name)
     validateEngineOptions(name, options)
+    const { consistency, token } = this.#environment.routing
+    if (hasReplicas(options) && consistency === 'session' && token === undefined) {
+      throw new errors.SQLA_ERR_INVALID_OPTION(
+        'routing.token',
+        `is needed by the replicas of '${name}': { secret } signs what tells a client's next read what it must see. Without it, say routing.consistency 'eventual' or 'primary'`,
+      )
+    }
     const marked = [...this].find(engine => engine.options.default)
     if (options.default && marked !== undefined) {
       throw new errors.SQLA_ERR_INVALID_OPTION(

@@ -1,6 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Engine } from '../engines/engine.ts'
 import type { CommitMode, OnAbort, RouteOptions } from '../options.ts'
+import type { TokenTransport } from '../routing/routing-options.ts'
+import type { CausalOrigin } from '../sessions/causality.ts'
 import type { Container, ContainerContext } from '../sessions/container.ts'
 import { commits } from './commit-rule.ts'
 import { assertSendable, isStream, removeSuccessHeaders, statusOf } from './sendable.ts'
@@ -13,6 +15,8 @@ export interface ScopeContext {
   readonly onAbort: OnAbort
   /** Milliseconds that a handler may go on without a client. */
   readonly abortGrace: number
+  /** Takes causal tokens to clients and back; undefined when there are none. */
+  readonly transport: TokenTransport | undefined
 }
 
 /** What is known of a route since it was registered; kept in its config. */
@@ -57,6 +61,14 @@ export class RequestScope {
     else reply.raw.on('close', () => this.#onClose())
   }
 
+  get causal(): CausalOrigin {
+    const { transport } = this.#context
+    return {
+      consistency: this.route.consistency,
+      ...(transport && { readToken: () => transport.read(this.request) }),
+    }
+  }
+
   get log(): FastifyRequest['log'] {
     return this.request.log
   }
@@ -84,6 +96,7 @@ export class RequestScope {
     if (this.#settled !== undefined) return this.#settled.catch(() => {}).then(() => this.#flushAutocommit())
     if (!this.#aborted && this.container.onlyReads && this.container.atRest) {
       this.#settled = NOTHING_TO_WAIT_FOR
+      this.#sendToken()
       return undefined
     }
     this.#settled = this.#settle(payload)
@@ -115,11 +128,24 @@ export class RequestScope {
         await this.#giveUp()
       }
       if (!isStream(payload)) this.container.endSnapshots()
+      this.#sendToken()
     } catch (error) {
       removeSuccessHeaders(this.#reply)
       throw error
     } finally {
       if (this.#aborted) this.#close()
+    }
+  }
+
+  /** What has been committed and seen goes to the client. It cannot fail any more: the outcome stands. */
+  #sendToken(): void {
+    const { transport } = this.#context
+    const token = transport === undefined ? undefined : this.container.freshToken
+    if (transport === undefined || token === undefined) return
+    try {
+      transport.write(this.#reply, token)
+    } catch (error) {
+      this.log.error({ err: error }, 'the causal token could not be sent; the response stands')
     }
   }
 

@@ -1,6 +1,7 @@
 import { errors } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { CommitMode } from '../options.ts'
+import type { Consistency } from '../routing/routing-options.ts'
 import type { Container, ContainerContext } from '../sessions/container.ts'
 import type { Db } from '../sessions/db.ts'
 
@@ -12,6 +13,10 @@ export interface RunOptions {
   request?: unknown
   /** Names the scope in messages and in `app.sqlAssist.sessions`. Default `'run()'`. */
   name?: string
+  /** A causal token (`request.db.token`): reads see at least what its bearer has written and seen. */
+  token?: string | undefined
+  /** Overrides `routing.consistency`. */
+  consistency?: Consistency
 }
 
 /**
@@ -30,6 +35,7 @@ export async function runScope<T>(
     label: () => options.name ?? 'run()',
     request: options.request,
     log,
+    causal: { consistency: options.consistency, readToken: () => options.token },
   })
   if (typeof fn !== 'function') throw new errors.SQLA_ERR_INVALID_OPTION('run(fn)', 'fn must be a function')
   try {

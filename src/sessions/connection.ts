@@ -1,5 +1,5 @@
 import type { CompiledQuery, ConnectionProvider, DatabaseConnection, QueryResult } from 'kysely'
-import type { ConnectionPool, Lease } from '../engines/connection-pool.ts'
+import type { ConnectionPool, Lease, Trailer } from '../engines/connection-pool.ts'
 import { errors } from '../errors.ts'
 
 /** What a session's connection needs to know about its engine. */
@@ -15,7 +15,15 @@ export interface ConnectionContext {
    */
   readonly guarded: boolean
   /** The pool that new transactions take their connection from: after a reinit it is another one. */
-  readonly pool: ConnectionPool
+  readonly pool: Pick<ConnectionPool, 'acquire'>
+  /** Asked in the round trip of COMMIT. */
+  readonly commitTrailer?: Trailer | undefined
+  /** Told of every statement; answers whether it may write. */
+  noteStatement?(sql: string): boolean
+  /** Called after a statement outside a transaction that may have written. */
+  afterWrite?(lease: Lease): Promise<void>
+  /** Whether a statement outside a transaction is to be run again, somewhere else. */
+  repeats?(lease: Lease, error?: unknown): boolean
 }
 
 /** Who a session belongs to. */

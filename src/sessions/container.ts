@@ -3,6 +3,7 @@ import type { Registry } from '../engines/registry.ts'
 import { errors } from '../errors.ts'
 import { kPlace, type Listed, type LiveList } from '../live-list.ts'
 import type { Logger } from '../logger.ts'
+import { type CausalContext, Causality, type CausalOrigin } from './causality.ts'
 import type { SqlEm } from './entity-manager.ts'
 import { Session } from './session.ts'
 
@@ -16,6 +17,8 @@ export interface ContainerOwner {
   /** The Fastify request, if the container is one's. */
   readonly request: unknown
   readonly log: Logger
+  /** What it must see, and how it may read. */
+  readonly causal?: CausalOrigin
 }
 
 /** What the containers of one plugin instance share. */
@@ -24,11 +27,13 @@ export interface ContainerContext {
   readonly anyPreferences: readonly string[]
   /** Every container that has been opened and not been closed. */
   readonly open: LiveList<Container>
+  readonly causal: CausalContext
 }
 
 type Callback = () => unknown
 
 const CLOSED = Promise.resolve()
+const NO_ORIGIN: CausalOrigin = {}
 
 /**
  * The sessions of one request (or of one scope outside requests): `request.db`. A session comes into being when
@@ -43,6 +48,7 @@ export class Container implements Listed {
   #onCommit: Callback[] | undefined
   #onRollback: Callback[] | undefined
   #closing: Promise<void> | undefined
+  #causality: Causality | undefined
 
   constructor(context: ContainerContext, owner: ContainerOwner) {
     this.#context = context
@@ -99,6 +105,22 @@ export class Container implements Listed {
       status[name] = this.#find(name) === undefined ? 'INIT' : this.#closing === undefined ? 'START' : 'END'
     }
     return status
+  }
+
+  /** What this request has seen and must see; made when a session needs it. */
+  get causality(): Causality {
+    this.#causality ??= new Causality(this.#context.causal, this.owner.causal ?? NO_ORIGIN)
+    return this.#causality
+  }
+
+  /** The causal token of what this request has brought along, committed and read so far. */
+  get token(): string | undefined {
+    return this.causality.token
+  }
+
+  /** The token, if it says more than the one that came with the request. */
+  get freshToken(): string | undefined {
+    return this.#causality?.freshToken
   }
 
   /** The request that the container belongs to; undefined for a scope outside requests. */

@@ -54,6 +54,11 @@ interface DbMembers {
   /** Rolls back every transactional session of this request and forgets its entities. */
   rollback(): Promise<void>
   /**
+   * The causal token: what this request has brought along, committed and read so far. Give it to a job's
+   * `run(fn, { token })`, and the job sees all of it. Undefined without `routing.token`, or when there is nothing.
+   */
+  readonly token: string | undefined
+  /**
    * Runs `callback` when the transactions of this request have been committed, before the response leaves. The
    * outcome stands whatever it does: an error in it is logged.
    */

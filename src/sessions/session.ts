@@ -1,10 +1,13 @@
 import type { Engine } from '../engines/engine.ts'
+import type { ConnectionContext } from './connection.ts'
 import type { Container } from './container.ts'
 import { bindSession, commitContext, rollbackContext, type SqlEm } from './entity-manager.ts'
+import { ReadRoute } from './read-route.ts'
 import { factoryOf } from './session-factory.ts'
 import { LazyTransaction, NoTransaction } from './session-transaction.ts'
 import { StatementConnection } from './statement-connection.ts'
 import { TransactionConnection } from './transaction-connection.ts'
+import { WriteTrack } from './write-track.ts'
 
 /** One engine's session of one request: its EntityManager and the connection under it. */
 export class Session {
@@ -18,12 +21,13 @@ export class Session {
     this.engine = engine
     this.container = container
     const { parts, forkEntityManager } = factoryOf(engine)
+    const context = contextOf(engine, container)
     if (engine.hasTransaction) {
-      const connection = new TransactionConnection(engine, container.owner)
+      const connection = new TransactionConnection(context, container.owner)
       this.connection = connection
       this.#transaction = new LazyTransaction(parts, connection)
     } else {
-      const connection = new StatementConnection(engine, container.owner)
+      const connection = new StatementConnection(context, container.owner)
       this.connection = connection
       this.#transaction = new NoTransaction(parts, connection)
     }
@@ -62,4 +66,13 @@ export class Session {
   close(): Promise<void> {
     return this.connection.close()
   }
+}
+
+/** An engine, and what routing has to do with it. */
+function contextOf(engine: Engine, container: Container): ConnectionContext {
+  const { replicaSet, system } = engine
+  if (replicaSet !== undefined) return new ReadRoute(engine, replicaSet, container.causality)
+  return system === undefined || engine.readOnly
+    ? engine
+    : new WriteTrack(engine, system, container.causality)
 }

@@ -40,18 +40,37 @@ export class StatementConnection extends SessionConnection {
   protected async run<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     this.#running++
     try {
-      const lease = await this.context.pool.acquire()
-      this.assertStillWanted(lease)
-      this.#leases.push(lease)
-      try {
-        if (!this.context.guarded) return await lease.execute<R>(query)
-        return await lease.begin<R>(this.context.begin, query)
-      } finally {
-        if (this.context.guarded) await this.#leaveGuard(lease)
-        this.#giveBack(lease)
-      }
+      // Once, or twice when the first server could not do it.
+      return (
+        (await this.#runOnce<R>(query, this.context.repeats !== undefined)) ?? (await this.#again<R>(query))
+      )
     } finally {
       this.#ended()
+    }
+  }
+
+  async #again<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    this.assertUsable()
+    return (await this.#runOnce<R>(query, false)) as QueryResult<R>
+  }
+
+  /** @returns undefined when the statement is to be run again */
+  async #runOnce<R>(query: CompiledQuery, mayRepeat: boolean): Promise<QueryResult<R> | undefined> {
+    const { context } = this
+    const lease = await context.pool.acquire()
+    this.assertStillWanted(lease)
+    this.#leases.push(lease)
+    try {
+      const result = await (context.guarded ? lease.begin<R>(context.begin, query) : lease.execute<R>(query))
+      if (mayRepeat && context.repeats?.(lease)) return undefined
+      if (context.noteStatement?.(query.sql)) await context.afterWrite?.(lease)
+      return result
+    } catch (error) {
+      if (mayRepeat && !this.closed && context.repeats?.(lease, error)) return undefined
+      throw error
+    } finally {
+      if (context.guarded) await this.#leaveGuard(lease)
+      this.#giveBack(lease)
     }
   }
 

@@ -67,6 +67,7 @@ export class TransactionConnection extends SessionConnection {
   }
 
   protected run<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    this.context.noteStatement?.(query.sql)
     return this.exclusively(() => {
       const lease = this.#lease
       return lease === undefined ? this.#start<R>(query) : lease.execute<R>(query)
@@ -169,7 +170,8 @@ export class TransactionConnection extends SessionConnection {
     if (lease === undefined) return
     this.#lease = undefined
     try {
-      if (!(await lease.commit())) throw new errors.SQLA_ERR_COMMIT_ROLLED_BACK(this.context.name)
+      if (!(await lease.commit(this.context.commitTrailer)))
+        throw new errors.SQLA_ERR_COMMIT_ROLLED_BACK(this.context.name)
     } catch (error) {
       // SQLite leaves a transaction open whose COMMIT failed; PostgreSQL has rolled it back.
       if (lease.inTransaction) await lease.rollback().catch(() => {})

@@ -1,0 +1,270 @@
+import type { Logger } from '../logger.ts'
+import { choose } from '../routing/choice.ts'
+import type { Lag } from '../routing/lag.ts'
+import { type Position, reaches } from '../routing/position.ts'
+import type { Routing } from '../routing/routing-options.ts'
+import type { ConnectionPool } from './connection-pool.ts'
+import { Monitor } from './monitor.ts'
+import type { Primary } from './primary.ts'
+import { Probe, type ProbeClient } from './probe.ts'
+import { messageOf, redact } from './redact.ts'
+
+/**
+ * `online`: reads go there. `lagging`: it answers and is too late. `down`: it does not answer, or not in time.
+ * `draining`: it is no replica any more (it was promoted); what runs there may finish.
+ */
+export type ReplicaState = 'online' | 'lagging' | 'down' | 'draining'
+
+/** One replica as `engines.get('reader').replicas` shows it. */
+export interface ReplicaInfo {
+  readonly name: string
+  readonly state: ReplicaState
+  /** Why it is not online. */
+  readonly reason: string | undefined
+  readonly weight: number
+  /** How far it is behind the primary; undefined when it does not answer. */
+  readonly lag: Lag | undefined
+  /** What it had replayed when it was last asked. */
+  readonly position: Position | undefined
+  /** Connections in use, and requests that wait for one. */
+  readonly inUse: number
+  readonly waiting: number
+}
+
+/** A server that an engine may read from, and the connections to it. */
+export interface ReplicaServer {
+  readonly name: string
+  readonly weight: number
+  readonly pool: ConnectionPool
+  openProbe(): ProbeClient
+  /** A fresh pool at once, while the old one is drained. */
+  reinit(): Promise<void>
+  close(): Promise<void>
+}
+
+/** One server of a {@link ReplicaSet}. */
+export class Replica {
+  readonly server: ReplicaServer
+  readonly monitor: Monitor
+  state: ReplicaState = 'down'
+  reason: string | undefined = 'it has not been asked yet'
+  lag: Lag | undefined
+  /** The furthest that it is known to have replayed since it was started. */
+  position: Position | undefined
+
+  constructor(server: ReplicaServer, monitor: Monitor) {
+    this.server = server
+    this.monitor = monitor
+  }
+
+  get weight(): number {
+    return this.server.weight
+  }
+
+  get load(): number {
+    const { used, waiting } = this.server.pool.figures()
+    return used + waiting
+  }
+
+  /** A read has brought along what it has replayed by now. */
+  hasReplayed(lsn: bigint): void {
+    const { position } = this
+    if (position !== undefined && position.lsn < lsn) this.position = { ...position, lsn }
+  }
+}
+
+/** The replicas of one engine: how each of them is, and which of them serves a read. */
+export class ReplicaSet {
+  readonly primary: Primary
+  readonly routing: Routing
+  readonly #engine: string
+  readonly #log: Logger
+  readonly #replicas: readonly Replica[]
+  #online: readonly Replica[] = []
+
+  constructor(
+    engine: string,
+    servers: readonly ReplicaServer[],
+    primary: Primary,
+    routing: Routing,
+    log: Logger,
+  ) {
+    this.#engine = engine
+    this.primary = primary
+    this.routing = routing
+    this.#log = log
+    this.#replicas = servers.map(server => {
+      const probe = new Probe(() => server.openProbe(), routing.probe.timeout)
+      const replica: Replica = new Replica(
+        server,
+        new Monitor(
+          probe,
+          routing.probe.interval,
+          () => this.#evaluate(replica),
+          () => {
+            replica.position = undefined
+          },
+        ),
+      )
+      return replica
+    })
+    primary.onChange(() => {
+      for (const replica of this.#replicas) this.#evaluate(replica)
+    })
+  }
+
+  /** Asks every replica for the first time. One that is down does not keep the application from starting. */
+  async start(): Promise<void> {
+    await Promise.all(this.#replicas.map(({ monitor }) => monitor.check()))
+  }
+
+  /** What is known of each server. */
+  list(): ReplicaInfo[] {
+    return this.#replicas.map(({ server, state, reason, lag, position, weight }) => {
+      const { used, waiting } = server.pool.figures()
+      return { name: server.name, state, reason, weight, lag, position, inUse: used, waiting }
+    })
+  }
+
+  /** The pools of all servers. */
+  pools(): ConnectionPool[] {
+    return this.#replicas.map(({ server }) => server.pool)
+  }
+
+  /** The replica that a pool leads to; undefined for the primary's. */
+  find(pool: ConnectionPool): Replica | undefined {
+    return this.#replicas.find(({ server }) => server.pool === pool)
+  }
+
+  /** For messages: who is in which state, and why. */
+  summary(): string {
+    return this.#replicas
+      .map(
+        ({ server, state, reason }) =>
+          `${server.name} is ${state}${reason === undefined ? '' : ` (${reason})`}`,
+      )
+      .join('; ')
+  }
+
+  /** Whether a replica is online and has replayed `wanted`. */
+  canServe(replica: Replica, wanted: Position | undefined): boolean {
+    return replica.state === 'online' && (wanted === undefined || hasReached(replica, wanted))
+  }
+
+  /**
+   * A replica that can serve a read now.
+   *
+   * @param wanted what it must have replayed
+   * @param except those that have just failed
+   */
+  pick(wanted: Position | undefined, except: readonly Replica[]): Replica | undefined {
+    let candidates = this.#online
+    if (except.length > 0) candidates = candidates.filter(replica => !except.includes(replica))
+    if (wanted !== undefined) candidates = candidates.filter(replica => hasReached(replica, wanted))
+    return choose(candidates)
+  }
+
+  /**
+   * Waits until a replica has replayed `wanted`: as long as the options allow.
+   *
+   * @returns undefined when none did in time, or none can: a replica on a later timeline never will
+   */
+  async catchUp(wanted: Position, except: readonly Replica[]): Promise<Replica | undefined> {
+    const able = this.#online.filter(
+      ({ position }) =>
+        position !== undefined && position.system === wanted.system && position.timeline <= wanted.timeline,
+    )
+    const candidates = able.filter(replica => !except.includes(replica))
+    if (candidates.length === 0 || this.routing.wait === 0) return undefined
+    await new Promise<void>(resolve => {
+      let open = candidates.length
+      for (const { monitor } of candidates) {
+        void monitor
+          .until(({ position }) => reaches(position, wanted), this.routing.wait)
+          .then(reached => {
+            open--
+            if (reached || open === 0) resolve()
+          })
+      }
+    })
+    return this.pick(wanted, except)
+  }
+
+  /** Somebody saw it fail: it is asked at once, and not waited for. */
+  suspect(replica: Replica): void {
+    void replica.monitor.check()
+  }
+
+  async reinit(): Promise<void> {
+    await Promise.all(this.#replicas.map(({ server }) => server.reinit()))
+  }
+
+  async close(): Promise<void> {
+    for (const { monitor } of this.#replicas) monitor.stop()
+    await Promise.all(this.#replicas.map(({ server }) => server.close()))
+  }
+
+  #evaluate(replica: Replica): void {
+    const { reading, failure } = replica.monitor
+    if (reading === undefined) {
+      // Without a failure either it is being asked right now.
+      if (failure === undefined) return
+      replica.lag = undefined
+      this.#turn(replica, 'down', messageOf(failure))
+      return
+    }
+    const { position } = reading
+    const { system } = this.primary
+    const timeline = this.primary.reading?.position.timeline
+    if (isNewer(position, replica.position)) replica.position = position
+    const { maxLag } = this.routing
+    const lag = this.primary.history.lagOf((replica.position as Position).lsn, performance.now())
+    replica.lag = lag
+    if (!reading.standby) this.#turn(replica, 'draining', 'it is no standby: it accepts writes')
+    else if (system !== undefined && position.system !== system) {
+      this.#turn(replica, 'down', "it replays another cluster than the primary's")
+    } else if (timeline !== undefined && position.timeline !== timeline) {
+      this.#turn(
+        replica,
+        'lagging',
+        `it replays timeline ${position.timeline}, and the primary writes timeline ${timeline}`,
+      )
+    } else if (lag.ms > maxLag.ms) this.#turn(replica, 'lagging', `it is more than ${maxLag.ms} ms behind`)
+    else if (lag.bytes > maxLag.bytes)
+      this.#turn(replica, 'lagging', `it is more than ${maxLag.bytes} bytes behind`)
+    else this.#turn(replica, 'online', undefined)
+  }
+
+  #turn(replica: Replica, state: ReplicaState, reason: string | undefined): void {
+    const from = replica.state
+    replica.reason = reason === undefined ? undefined : redact(reason)
+    if (from === state) return
+    replica.state = state
+    this.#online = this.#replicas.filter(one => one.state === 'online')
+    const line = {
+      engine: this.#engine,
+      replica: replica.server.name,
+      from,
+      to: state,
+      reason: replica.reason,
+    }
+    if (state === 'online') this.#log.info(line, 'a replica serves reads')
+    else this.#log.warn(line, 'a replica serves no reads')
+    // What waits for an answer that does not come fails now, and is asked elsewhere.
+    if (state === 'down') replica.server.pool.abandon()
+  }
+}
+
+function hasReached({ position }: Replica, wanted: Position): boolean {
+  return position !== undefined && reaches(position, wanted)
+}
+
+/** A standby goes only forward while it runs; on another timeline the count is another one. */
+function isNewer(now: Position, before: Position | undefined): boolean {
+  return (
+    before === undefined ||
+    before.system !== now.system ||
+    before.timeline !== now.timeline ||
+    before.lsn < now.lsn
+  )
+}

@@ -1,0 +1,85 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { Position } from './position.ts'
+
+// v1.<issued>~<system>~<timeline>~<lsn>[~<system>~<timeline>~<lsn>…].<mac>
+// Numbers in base 36, the mac in base64url: all of it may stand in a cookie and in a header.
+
+const VERSION = 'v1'
+/** 128 bits of HMAC-SHA256: RFC 2104, section 5, allows truncating to half. */
+const MAC_BYTES = 16
+const MAX_LENGTH = 1_024
+
+/** Why a token was ignored. */
+export type TokenProblem = 'malformed' | 'forged' | 'expired'
+
+/** What a token says: the latest position that its bearer has written or seen, one for each cluster. */
+export type Positions = readonly Position[]
+
+/**
+ * Signs what a client has seen and checks what it brings back.
+ *
+ * @param secrets the first one signs, all of them are accepted, so that secrets can be changed
+ * @param maxAge milliseconds after which a token says nothing any more
+ */
+export class TokenSigner {
+  readonly #secrets: readonly string[]
+  readonly #maxAge: number
+
+  constructor(secrets: readonly string[], maxAge: number) {
+    this.#secrets = secrets
+    this.#maxAge = maxAge
+  }
+
+  /** @param now milliseconds since the epoch */
+  sign(positions: Positions, now = Date.now()): string {
+    const fields = positions.flatMap(({ system, timeline, lsn }) => [
+      BigInt(system).toString(36),
+      timeline.toString(36),
+      lsn.toString(36),
+    ])
+    const text = `${VERSION}.${[now.toString(36), ...fields].join('~')}`
+    return `${text}.${macOf(text, this.#secrets[0] as string).toString('base64url')}`
+  }
+
+  /**
+   * What a token says, or why it says nothing. Never throws: whatever a client sends is only ever ignored.
+   *
+   * @param now milliseconds since the epoch
+   */
+  verify(token: string, now = Date.now()): Positions | TokenProblem {
+    const end = token.lastIndexOf('.')
+    if (token.length > MAX_LENGTH || end === -1 || !token.startsWith(`${VERSION}.`)) return 'malformed'
+    const text = token.slice(0, end)
+    const mac = Buffer.from(token.slice(end + 1), 'base64url')
+    if (mac.length !== MAC_BYTES) return 'malformed'
+    if (!this.#secrets.some(secret => timingSafeEqual(mac, macOf(text, secret)))) return 'forged'
+    // What we have signed, we have written: from here on the form is known.
+    const [issued = '', ...fields] = text.slice(VERSION.length + 1).split('~')
+    const age = now - Number.parseInt(issued, 36)
+    if (age > this.#maxAge) return 'expired'
+    const positions: Position[] = []
+    for (let at = 0; at < fields.length; at += 3) {
+      positions.push({
+        system: parse36(fields[at] as string).toString(),
+        timeline: Number.parseInt(fields[at + 1] as string, 36),
+        lsn: parse36(fields[at + 2] as string),
+      })
+    }
+    return positions
+  }
+}
+
+/** Under a name of its own, so that nothing else that is signed with the same secret can be passed off as a token. */
+function macOf(text: string, secret: string): Buffer {
+  return createHmac('sha256', secret)
+    .update('fastify-sqlassist:')
+    .update(text)
+    .digest()
+    .subarray(0, MAC_BYTES)
+}
+
+function parse36(text: string): bigint {
+  let value = 0n
+  for (const digit of text) value = value * 36n + BigInt(Number.parseInt(digit, 36))
+  return value
+}

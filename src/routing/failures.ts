@@ -1,0 +1,41 @@
+// What an error of `pg` says about the server rather than about the statement.
+
+const SERVER_CODES = new Set([
+  '57P01', // admin_shutdown: also a backend that was terminated, and a standby's recovery conflict that cannot wait
+  '57P02', // crash_shutdown
+  '57P03', // cannot_connect_now: starting up, shutting down
+  '57P05', // idle_session_timeout
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+])
+
+/** pg has no code for a connection that ended, or did not come up in time. */
+const CONNECTION_ENDED = /connection terminated|connection error and is not queryable|client was closed/i
+
+/** Whether the server has gone, is going, or cannot be reached: then another one may answer. */
+export function isServerFailure(error: unknown): boolean {
+  const { code, message } = error as { code?: unknown; message?: unknown }
+  if (typeof code === 'string' && code !== '') return SERVER_CODES.has(code) || code.startsWith('08')
+  return typeof message === 'string' && CONNECTION_ENDED.test(message)
+}
+
+/**
+ * Whether a standby cancelled a statement because replay had to go on (PostgreSQL, Hot Standby, "Handling Query
+ * Conflicts"): the statement itself is in order.
+ */
+export function isRecoveryConflict(error: unknown): boolean {
+  const { code, message } = error as { code?: unknown; message?: unknown }
+  return code === '40001' && typeof message === 'string' && message.includes('conflict with recovery')
+}
+
+/** Whether a server that should accept writes has said that it does not. */
+export function isReadOnlyServer(error: unknown): boolean {
+  return (error as { code?: unknown }).code === '25006'
+}

@@ -1,0 +1,133 @@
+import type { Positions, TokenProblem, TokenSigner } from '../routing/causal-token.ts'
+import { later, type Position, parseLsn } from '../routing/position.ts'
+import type { Consistency } from '../routing/routing-options.ts'
+
+/** How often what happened; a live view of it is `app.sqlAssist.routing`. */
+export interface RoutingFigures {
+  /** Connections taken for reads, on replicas and on the primary. */
+  readonly reads: { replica: number; primary: number }
+  /** Reads that waited for a replica to catch up, and statements that were run again on another server. */
+  waited: number
+  repeated: number
+  /** Tokens that counted, and tokens that were ignored, by reason. */
+  readonly tokens: { accepted: number } & Record<TokenProblem, number>
+}
+
+export function newRoutingFigures(): RoutingFigures {
+  return {
+    reads: { replica: 0, primary: 0 },
+    waited: 0,
+    repeated: 0,
+    tokens: { accepted: 0, malformed: 0, forged: 0, expired: 0 },
+  }
+}
+
+/** What all requests of an application share. */
+export interface CausalContext {
+  readonly consistency: Consistency
+  /** Undefined when nobody signs: then nothing is remembered from one request to the next. */
+  readonly signer: TokenSigner | undefined
+  readonly figures: RoutingFigures
+}
+
+/** What one request or scope brings along. */
+export interface CausalOrigin {
+  readonly consistency?: Consistency | undefined
+  /** The token of the client, if it has one. */
+  readToken?(): string | undefined
+}
+
+/** What a primary is asked behind COMMIT, and behind a read: how far its log has come. */
+export const PRIMARY_POSITION = `select case when pg_is_in_recovery() then null
+  when current_setting('synchronous_commit') = 'off' then pg_current_wal_insert_lsn()
+  else pg_current_wal_flush_lsn() end::text as lsn,
+  case when pg_is_in_recovery() then null else substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8) end as timeline`
+
+/** The answer to {@link PRIMARY_POSITION}; undefined when it is no primary. */
+export function primaryPosition(system: string, row: Record<string, unknown>): Position | undefined {
+  const { lsn, timeline } = row as { lsn: string | null; timeline: string | null }
+  if (lsn === null || timeline === null) return undefined
+  return { system, timeline: Number.parseInt(timeline, 16), lsn: parseLsn(lsn) }
+}
+
+/**
+ * What one request must see, and what it has seen: its client's token, its own commits, its reads. (Session
+ * guarantees: read your writes and monotonic reads, Terry et al., 1994.)
+ */
+export class Causality {
+  readonly context: CausalContext
+  readonly consistency: Consistency
+  readonly #origin: CausalOrigin
+  readonly #written = new Set<string>()
+  /** One a cluster; there is hardly ever a second one. */
+  #seen: Position[] = []
+  #brought: Positions | undefined
+  /** Whether something was seen that the client's token does not say. */
+  #advanced = false
+
+  constructor(context: CausalContext, origin: CausalOrigin) {
+    this.context = context
+    this.#origin = origin
+    this.consistency = origin.consistency ?? context.consistency
+  }
+
+  /** Whether positions are worth asking for: somebody will carry them on. */
+  get isTracking(): boolean {
+    return this.context.signer !== undefined
+  }
+
+  /** What a server of the cluster must have for this request. */
+  wanted(system: string): Position | undefined {
+    this.#readToken()
+    return this.#seen.find(position => position.system === system)
+  }
+
+  /** A read has seen, or a commit has made, what there was at `position`. */
+  note(position: Position): void {
+    this.#readToken()
+    const at = this.#seen.findIndex(({ system }) => system === position.system)
+    const known = this.#seen[at]
+    const latest = later(known, position)
+    if (latest === known) return
+    this.#advanced = true
+    if (at === -1) this.#seen.push(latest)
+    else this.#seen[at] = latest
+  }
+
+  /** This request has sent a write to the cluster: from now on its reads go to the primary as well. */
+  noteWrite(system: string): void {
+    this.#written.add(system)
+  }
+
+  hasWritten(system: string): boolean {
+    return this.#written.size > 0 && this.#written.has(system)
+  }
+
+  /** The token for the client; undefined when there is nothing to tell. */
+  get token(): string | undefined {
+    this.#readToken()
+    const { signer } = this.context
+    return signer === undefined || this.#seen.length === 0 ? undefined : signer.sign(this.#seen)
+  }
+
+  /** The same, if it says more than what the client has brought along. */
+  get freshToken(): string | undefined {
+    return this.#advanced ? this.token : undefined
+  }
+
+  #readToken(): void {
+    if (this.#brought !== undefined) return
+    this.#brought = []
+    const { signer, figures } = this.context
+    const token = signer === undefined ? undefined : this.#origin.readToken?.()
+    if (signer === undefined || token === undefined) return
+    const said = signer.verify(token)
+    if (typeof said === 'string') {
+      figures.tokens[said]++
+    } else {
+      figures.tokens.accepted++
+      this.#brought = said
+      this.#seen = [...said]
+    }
+  }
+}

@@ -1,0 +1,164 @@
+import type { Lease, Trailer } from '../engines/connection-pool.ts'
+import type { Engine } from '../engines/engine.ts'
+import type { Replica, ReplicaSet } from '../engines/replica-set.ts'
+import { errors } from '../errors.ts'
+import { isRecoveryConflict, isServerFailure } from '../routing/failures.ts'
+import { type Position, parseLsn } from '../routing/position.ts'
+import { type Causality, PRIMARY_POSITION, primaryPosition } from './causality.ts'
+import type { ConnectionContext } from './connection.ts'
+
+/** Behind a read: how far the replica has replayed by now, so no less than what the read has seen. */
+const REPLICA_POSITION = 'select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() end::text as lsn'
+
+/**
+ * Where the reads of one session go. One replica serves a request as long as it can; once the request has written,
+ * it is the primary.
+ */
+export class ReadRoute implements ConnectionContext {
+  readonly name: string
+  readonly readOnly = true
+  readonly guarded = false
+  readonly #engine: Engine
+  readonly #set: ReplicaSet
+  readonly #causality: Causality
+  #replica: Replica | undefined
+  /** Replicas that have failed this request. */
+  #failed: Replica[] = []
+  #hasRead = false
+  /** Leases whose answer is not worth anything: the server was not where we believed it to be. */
+  #doubtful: WeakSet<Lease> | undefined
+
+  constructor(engine: Engine, set: ReplicaSet, causality: Causality) {
+    this.name = engine.name
+    this.#engine = engine
+    this.#set = set
+    this.#causality = causality
+  }
+
+  get begin(): readonly string[] {
+    return this.#engine.begin
+  }
+
+  get pool(): { acquire(): Promise<Lease> } {
+    return this
+  }
+
+  /**
+   * A connection to a server that has what this request must see.
+   *
+   * @throws SQLA_ERR_POOL_TIMEOUT, SQLA_ERR_NO_REPLICA, SQLA_ERR_PRIMARY_UNAVAILABLE
+   */
+  async acquire(): Promise<Lease> {
+    while (!this.#needsPrimary) {
+      const wanted = this.#wanted
+      const replica = this.#pick(wanted) ?? (wanted && (await this.#waitFor(wanted)))
+      if (replica === undefined) break
+      try {
+        const lease = await replica.server.pool.acquire()
+        this.#causality.context.figures.reads.replica++
+        this.#replica = replica
+        this.#hasRead = true
+        if (this.#isTracking) lease.trailer = this.#replicaTrailer(replica, wanted, lease)
+        return lease
+      } catch (error) {
+        if (!isServerFailure(error)) throw error
+        this.#leave(replica)
+      }
+    }
+    return this.#fromPrimary()
+  }
+
+  /**
+   * Whether a statement outside a transaction is to be run again, on another server: this one failed, or it turned
+   * out not to have what the request must see.
+   */
+  repeats(lease: Lease, error?: unknown): boolean {
+    const failed =
+      error === undefined ? this.#doubtful?.has(lease) : isServerFailure(error) || isRecoveryConflict(error)
+    if (!failed) return false
+    const replica = this.#set.find(lease.pool)
+    if (replica === undefined) {
+      // The primary: another try finds the one that has taken its place, or says that there is none.
+      return error === undefined ? false : this.#set.primary.isPresent
+    }
+    this.#leave(replica)
+    this.#causality.context.figures.repeated++
+    return true
+  }
+
+  get #isTracking(): boolean {
+    return this.#causality.isTracking && this.#causality.consistency !== 'eventual'
+  }
+
+  get #needsPrimary(): boolean {
+    const { system } = this.#set.primary
+    if (this.#causality.consistency === 'primary') return true
+    if (system !== undefined && this.#causality.hasWritten(system)) return true
+    // Without positions, only the primary is certainly not behind the replica that has just failed.
+    return this.#failed.length > 0 && this.#hasRead && !this.#isTracking && this.#set.primary.isPresent
+  }
+
+  get #wanted(): Position | undefined {
+    const { system } = this.#set.primary
+    return system === undefined || !this.#isTracking ? undefined : this.#causality.wanted(system)
+  }
+
+  /** The replica of this request, as long as it can serve it; else another one. */
+  #pick(wanted: Position | undefined): Replica | undefined {
+    const replica = this.#replica
+    return replica !== undefined && this.#set.canServe(replica, wanted)
+      ? replica
+      : this.#set.pick(wanted, this.#failed)
+  }
+
+  async #waitFor(wanted: Position): Promise<Replica | undefined> {
+    this.#causality.context.figures.waited++
+    return this.#set.catchUp(wanted, this.#failed)
+  }
+
+  #leave(replica: Replica): void {
+    this.#failed = [...this.#failed, replica]
+    if (this.#replica === replica) this.#replica = undefined
+    this.#set.suspect(replica)
+  }
+
+  async #fromPrimary(): Promise<Lease> {
+    if (this.#set.routing.onUnavailable === 'error' && !this.#needsPrimary) {
+      throw new errors.SQLA_ERR_NO_REPLICA(this.name, this.#set.summary())
+    }
+    const lease = await this.#engine.pool.acquire()
+    this.#causality.context.figures.reads.primary++
+    this.#replica = undefined
+    this.#hasRead = true
+    if (this.#isTracking) lease.trailer = this.#primaryTrailer()
+    return lease
+  }
+
+  #replicaTrailer(replica: Replica, wanted: Position | undefined, lease: Lease): Trailer {
+    return {
+      sql: REPLICA_POSITION,
+      receive: ({ lsn: text }) => {
+        const lsn = text === null ? undefined : parseLsn(text as string)
+        if (lsn === undefined || (wanted !== undefined && lsn < wanted.lsn)) {
+          this.#doubtful ??= new WeakSet()
+          this.#doubtful.add(lease)
+          return
+        }
+        replica.hasReplayed(lsn)
+        if (replica.position !== undefined) this.#causality.note({ ...replica.position, lsn })
+      },
+    }
+  }
+
+  #primaryTrailer(): Trailer {
+    return {
+      sql: PRIMARY_POSITION,
+      receive: row => {
+        const { system } = this.#set.primary
+        const position = system === undefined ? undefined : primaryPosition(system, row)
+        if (position === undefined) void this.#set.primary.check()
+        else this.#causality.note(position)
+      },
+    }
+  }
+}

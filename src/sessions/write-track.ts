@@ -1,0 +1,66 @@
+import { CompiledQuery } from 'kysely'
+import type { ConnectionPool, Lease, Trailer } from '../engines/connection-pool.ts'
+import type { Engine } from '../engines/engine.ts'
+import { type Causality, PRIMARY_POSITION, primaryPosition } from './causality.ts'
+import type { ConnectionContext } from './connection.ts'
+
+const POSITION_QUERY = CompiledQuery.raw(PRIMARY_POSITION)
+
+/** An engine whose writes replicas replay: what a session commits is where its client's next read must be. */
+export class WriteTrack implements ConnectionContext {
+  readonly #engine: Engine
+  readonly #system: string
+  readonly #causality: Causality
+
+  constructor(engine: Engine, system: string, causality: Causality) {
+    this.#engine = engine
+    this.#system = system
+    this.#causality = causality
+  }
+
+  get name(): string {
+    return this.#engine.name
+  }
+
+  get readOnly(): boolean {
+    return this.#engine.readOnly
+  }
+
+  get guarded(): boolean {
+    return this.#engine.guarded
+  }
+
+  get begin(): readonly string[] {
+    return this.#engine.begin
+  }
+
+  get pool(): ConnectionPool {
+    return this.#engine.pool
+  }
+
+  /** Asked in COMMIT's own round trip. */
+  get commitTrailer(): Trailer | undefined {
+    if (!this.#causality.isTracking) return undefined
+    return {
+      sql: PRIMARY_POSITION,
+      receive: row => {
+        const position = primaryPosition(this.#system, row)
+        if (position !== undefined) this.#causality.note(position)
+      },
+    }
+  }
+
+  noteStatement(sql: string): boolean {
+    if (sql.startsWith('select ')) return false
+    this.#causality.noteWrite(this.#system)
+    return true
+  }
+
+  /** A statement that committed by itself had no COMMIT of ours that could bring the position along. */
+  async afterWrite(lease: Lease): Promise<void> {
+    const trailer = this.commitTrailer
+    if (trailer === undefined) return
+    const { rows } = await lease.execute<Record<string, unknown>>(POSITION_QUERY)
+    if (rows[0] !== undefined) trailer.receive(rows[0])
+  }
+}
