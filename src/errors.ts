@@ -85,7 +85,7 @@ export const errorTable = {
 
   // Routing
   SQLA_ERR_PRIMARY_UNAVAILABLE: {
-    message: "No server of engine '%s' accepts writes: %s",
+    message: "The primary of engine '%s' is not available: %s",
     statusCode: 503,
   },
   SQLA_ERR_NO_REPLICA: {

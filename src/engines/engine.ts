@@ -191,7 +191,7 @@ export class Engine {
       acquireTimeout: this.acquireTimeout,
       address,
     })
-    if (address !== undefined) primary?.onMove(() => this.reinit())
+    if (address !== undefined) primary?.onMove(() => this.#renew())
     return orm
   }
 
@@ -256,6 +256,12 @@ export class Engine {
   }
 
   async #reinit(): Promise<void> {
+    await this.#renew()
+    await this.#replicaSet?.reinit()
+  }
+
+  /** A fresh pool in the place of its own: after a fork, or where the primary is now. */
+  async #renew(): Promise<void> {
     const connection = connectionOf(this.orm)
     this.#retired.push(connection.getClient())
     await connection.createKysely()
@@ -272,9 +278,7 @@ export class Engine {
     this.#pool = await this.#openPool()
     if (this.#replicaSet !== undefined) this.#native = await nativePool(connection)
     const retired = this.#retired.splice(0)
-    this.#draining = Promise.all([this.#drain(oldPool), this.#replicaSet?.reinit()]).then(() =>
-      destroyAll(retired),
-    )
+    this.#draining = this.#drain(oldPool).then(() => destroyAll(retired))
     await this.#draining
   }
 

@@ -22,8 +22,9 @@ interface Candidate {
   readonly monitor: Monitor
 }
 
-/** While nobody accepts writes, how often everybody is asked, in milliseconds. */
-const SEARCH_INTERVAL = 250
+/** While nobody accepts writes, how soon everybody is asked again, in milliseconds: at first, and at the latest. */
+const FIRST_SEARCH = 200
+const LAST_SEARCH = 1_000
 
 /**
  * Which of an engine's servers accepts writes right now. A server that answers is not enough: one that has become
@@ -40,6 +41,7 @@ export class Primary {
   #absent: string | undefined = 'it has not been asked yet'
   #system: string | undefined
   #search: NodeJS.Timeout | undefined
+  #searches = 0
   #closed = false
 
   constructor(context: PrimaryContext) {
@@ -136,6 +138,7 @@ export class Primary {
     } else {
       const reading = found.monitor.reading as Reading
       const isFirst = this.#system === undefined
+      this.#searches = 0
       this.#system ??= reading.position.system
       this.#absent = undefined
       this.history.add(reading.position.lsn, reading.at)
@@ -179,8 +182,13 @@ export class Primary {
   }
 
   #searchOn(): void {
-    clearTimeout(this.#search)
-    this.#search = setTimeout(() => void this.check(), SEARCH_INTERVAL)
+    if (this.#search !== undefined) return
+    // With jitter: other processes have lost the same server.
+    const pause = Math.min(FIRST_SEARCH * 1.5 ** this.#searches++, LAST_SEARCH) * (0.75 + Math.random() / 4)
+    this.#search = setTimeout(() => {
+      this.#search = undefined
+      void this.check()
+    }, pause)
     this.#search.unref()
   }
 }

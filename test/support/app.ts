@@ -28,7 +28,8 @@ export const Audit = defineEntity({
   properties: { id: p.integer().primary(), tag: p.string() },
 })
 
-const TABLES = `
+/** What {@link createTables} runs. */
+export const TABLES = `
 create table note (
   id serial primary key,
   tag text not null,

@@ -1,0 +1,108 @@
+import pg from 'pg'
+import type { EmbeddedCluster } from '../../plugins/embedded/index.ts'
+import type { EngineOptions, ReplicaInfo, RoutingOptions } from '../../src/index.ts'
+import { type AppOptions, eventually, ormConfig, TABLES, type TestApp, testApp } from './app.ts'
+import { type TestDatabase, type Teardown, testCluster } from './cluster.ts'
+
+// An application whose reader has the standbys of a cluster of its own.
+
+/** Signs the tokens of the tests. */
+export const SECRET = 'a secret of at least 16 characters'
+
+export interface RoutedOptions extends Omit<AppOptions, 'plugin'> {
+  readonly plugin?: AppOptions['plugin']
+  readonly routing?: RoutingOptions
+  /** Options of the reader besides its replicas. */
+  readonly reader?: Partial<EngineOptions>
+}
+
+/** The primary of a cluster, as a test database. */
+export function databaseOf(cluster: EmbeddedCluster, t: Teardown): TestDatabase {
+  const pool = new pg.Pool({ connectionString: cluster.primary.url, max: 1, idleTimeoutMillis: 0 })
+  pool.on('error', () => {})
+  t.teardown(() => pool.end())
+  return {
+    name: new URL(cluster.primary.url).pathname.slice(1),
+    url: cluster.primary.url,
+    superUrl: cluster.primary.url,
+    readerUrl: cluster.url('app_reader'),
+    writerUrl: cluster.url('app_writer'),
+    loggerUrl: cluster.url('app_logger'),
+    sql: async (text, values) => (await pool.query(text, values)).rows,
+  }
+}
+
+/** A cluster of its own with the tables of the tests on every server. */
+export async function replicatedCluster(t: Teardown, replicas: number, settings = {}): Promise<EmbeddedCluster> {
+  const cluster = await testCluster(t, { replicas, settings })
+  const client = new pg.Client(cluster.primary.url)
+  await client.connect()
+  await client.query(TABLES)
+  await client.end()
+  for (const replica of cluster.replicas) await replica.caughtUp()
+  return cluster
+}
+
+/** What the reader's `replicas` are for a cluster. */
+export function replicasOf(cluster: EmbeddedCluster) {
+  return cluster.replicas.map((server, index) => ({
+    name: `replica${index + 1}`,
+    clientUrl: cluster.url('app_reader', server),
+  }))
+}
+
+/** An application on a cluster: writer, reader with replicas, logger; servers are asked often. */
+export function routedApp(t: Teardown, cluster: EmbeddedCluster, options: RoutedOptions = {}): Promise<TestApp> {
+  const { routing, reader, engines, plugin, ...rest } = options
+  return testApp(t, databaseOf(cluster, t), {
+    ...rest,
+    plugin: {
+      commitMode: 'autocommit',
+      routing: { token: { secret: SECRET }, probe: { interval: 100, timeout: 250 }, ...routing },
+      ...plugin,
+    },
+    engines: {
+      ...engines,
+      reader: {
+        snapshot: false,
+        orm: ormConfig(cluster.url('app_reader', cluster.primary), { pool: { min: 0, max: rest.max ?? 4 } }),
+        replicas: replicasOf(cluster),
+        ...reader,
+      } as EngineOptions,
+    },
+  })
+}
+
+/** The reader's replicas by name. */
+export function replicaStates(test: TestApp): Record<string, ReplicaInfo['state']> {
+  return Object.fromEntries(test.app.sqlAssist.engines.get('reader').replicas.map(({ name, state }) => [name, state]))
+}
+
+/** Waits until replicas are in the states. @returns what they are in the end */
+export async function statesBecome(test: TestApp, wanted: Record<string, string>, ms = 10_000): Promise<Record<string, string>> {
+  await eventually(() => Object.entries(wanted).every(([name, state]) => replicaStates(test)[name] === state), ms)
+  const states = replicaStates(test)
+  return Object.fromEntries(Object.keys(wanted).map(name => [name, states[name] as string]))
+}
+
+/** A client that keeps its cookies, as browsers do. */
+export class Browser {
+  readonly #test: TestApp
+  cookies: Record<string, string> = {}
+
+  constructor(test: TestApp) {
+    this.#test = test
+  }
+
+  async ask(method: string, path: string, body?: unknown) {
+    const cookie = Object.entries(this.cookies)
+      .map(([name, value]) => `${name}=${value}`)
+      .join('; ')
+    const answer = await this.#test.ask(method, path, { ...(body === undefined ? {} : { body }), headers: cookie === '' ? {} : { cookie } })
+    for (const line of answer.headers['set-cookie'] ?? []) {
+      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? []
+      this.cookies[name] = value
+    }
+    return answer
+  }
+}
