@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import fastifySwagger from '@fastify/swagger'
 import fastifySwaggerUi from '@fastify/swagger-ui'
 import { defineConfig } from '@mikro-orm/postgresql'
@@ -30,8 +31,12 @@ export async function buildApp(
     engines: {
       // Its transactions are committed by the response: 2xx commits, anything else rolls back.
       writer: { orm: defineConfig({ clientUrl: urls.writer, entities: [Author, Note] }), createAll: true },
-      // Points at a standby, which has what the writer committed about a millisecond later.
-      reader: { orm: defineConfig({ clientUrl: urls.reader, entities: [Author, Note] }), readOnly: true },
+      // Reads from a standby. Whoever has just written is not sent there before the standby has it.
+      reader: {
+        orm: defineConfig({ clientUrl: urls.reader, entities: [Author, Note] }),
+        readOnly: true,
+        ...(isOneServer(urls) ? {} : { replicas: [{ name: 'standby', clientUrl: urls.reader }] }),
+      },
       // Saves whatever it is given, also when the request fails.
       logger: {
         orm: defineConfig({ clientUrl: urls.logger, entities: [AuditLine] }),
@@ -40,6 +45,8 @@ export async function buildApp(
       },
     },
     commitMode: 'autocommit',
+    // Signs the cookie that tells what a client has written. Several processes need the same one.
+    routing: { token: { secret: process.env.TOKEN_SECRET ?? randomBytes(32).toString('hex') } },
   })
 
   app.setErrorHandler(answerErrors)
@@ -52,4 +59,9 @@ export async function buildApp(
   await app.register(health, { prefix: '/health' })
   await app.register(page, { servers: urls })
   return app
+}
+
+/** Without a standby there is nothing to choose from. */
+function isOneServer({ reader, writer }: Urls): boolean {
+  return new URL(reader).host === new URL(writer).host
 }

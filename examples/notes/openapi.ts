@@ -11,7 +11,7 @@ export const openApi: SwaggerOptions = {
 | engine | kind | used for |
 |---|---|---|
 | \`writer\` | transactional | everything that changes authors and notes. Committed before a 2xx leaves, rolled back otherwise |
-| \`reader\` | read-only | every GET. It is a standby: right after a POST it can be a moment behind |
+| \`reader\` | read-only | every GET, from a standby. Clients that keep cookies always find what they have written |
 | \`logger\` | autocommit | one audit line per attempted change; it stays when the change is rolled back |`,
     },
     tags: [

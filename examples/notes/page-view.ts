@@ -62,7 +62,7 @@ ${style}
 </header>
 <main id="content" class="wide">
   <h1>One request, three engines</h1>
-  <p class="lead">Changes go through a <strong>writer</strong> and are committed before the answer leaves. Reads come from a <strong>reader</strong>, which may be a standby and a moment behind. A <strong>logger</strong> keeps a line of every attempt, even of one that was rolled back.</p>
+  <p class="lead">Changes go through a <strong>writer</strong> and are committed before the answer leaves. Reads come from a <strong>reader</strong>, which may be a standby; a cookie tells it what you have written, so you never miss it. A <strong>logger</strong> keeps a line of every attempt, even of one that was rolled back.</p>
   ${message && banner(message)}
   <section aria-labelledby="engines">
     <h2 id="engines">What the engines did for this page</h2>

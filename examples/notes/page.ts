@@ -157,17 +157,14 @@ export async function page(app: FastifyInstance, { servers }: { servers: Urls })
   }
 }
 
-/** Asks the standby for what has just been saved: it may be behind, and then the page says so. */
+/** Asks the reader for what has just been saved: the cookie of the redirect sees to it that the reader has it. */
 async function outcomeOf(request: FastifyRequest, saved: Saved): Promise<Message | undefined> {
   const { reader } = request.db
   if (saved.author === undefined && saved.note === undefined) return undefined
   const found = saved.author
     ? await reader.count(Author, { id: saved.author })
     : await reader.count(Note, { id: saved.note ?? 0 })
-  return {
-    kind: 'success',
-    text: found
-      ? 'Saved. The writer had committed before the redirect to this page was sent.'
-      : 'Saved, but the standby that this page reads has not replayed it yet. Reload to see it.',
-  }
+  return found
+    ? { kind: 'success', text: 'Saved. The writer had committed before the redirect to this page was sent.' }
+    : { kind: 'success', text: 'It is not there any more.' }
 }

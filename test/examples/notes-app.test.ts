@@ -246,7 +246,7 @@ t.test('the start page', async t => {
     t.match(body, /Saved\. The writer had committed/)
     t.match(body, /COBOL/)
     t.match(body, /a &amp; b/)
-    t.match((await app.inject('/?note=999')).body, /has not replayed it yet/)
+    t.match((await app.inject('/?note=999')).body, /It is not there any more/)
   })
 
   await t.test('says what is wrong and keeps what was typed', async t => {

@@ -70,7 +70,7 @@ export async function notes(app: FastifyInstance): Promise<void> {
       schema: {
         tags: ['notes'],
         summary: 'Get a note',
-        description: 'From the standby: right after a POST it may answer 404 for a moment.',
+        description: 'From a standby that has what this client has written (it tells by a cookie).',
         params: byId,
         response: { 200: { description: 'The note', $ref: 'Note#' }, ...errorsOf(400, 404) },
       },
