@@ -14,13 +14,17 @@ const say = (text: string): void => {
 async function main(): Promise<void> {
   const options = readOptions(benches.map(bench => bench.name))
   const rows: Row[] = []
-  await using cluster = await startCluster({ settings: SETTINGS })
-  say(describeRun(await serverVersion(cluster.primary.url)))
-  for (const bench of benches) {
-    if (options.only.length > 0 && !options.only.includes(bench.name)) continue
-    const measured = await runBench(bench, cluster.primary.url, options, say)
-    if (options.json) for (const row of measured) process.stdout.write(`${jsonOf(row)}\n`)
-    rows.push(...measured)
+  const chosen = benches.filter(({ name }) => options.only.length === 0 || options.only.includes(name))
+  // Standbys replay what a bench writes, on the same cores: only those that read from them have any.
+  for (const [standbys, group] of Map.groupBy(chosen, bench => bench.standbys ?? 0)) {
+    await using cluster = await startCluster({ replicas: standbys, settings: SETTINGS })
+    if (rows.length === 0) say(describeRun(await serverVersion(cluster.primary.url)))
+    const databases = { primary: cluster.primary.url, standbys: cluster.replicas.map(({ url }) => url) }
+    for (const bench of group) {
+      const measured = await runBench(bench, databases, options, say)
+      if (options.json) for (const row of measured) process.stdout.write(`${jsonOf(row)}\n`)
+      rows.push(...measured)
+    }
   }
   if (!options.json) process.stdout.write(`${tableOf(rows)}\n`)
   for (const { bench, name, missed } of rows) {

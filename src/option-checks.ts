@@ -21,6 +21,22 @@ export const positive: Check = value =>
   typeof value === 'number' && value > 0 && Number.isFinite(value)
     ? undefined
     : `must be a number above 0, not ${describe(value)}`
+/** Says nothing of what it was given: there is a password in it. */
+export const url: Check = value => {
+  // `host:5432` would pass for a URL, of the scheme `host`.
+  if (typeof value !== 'string' || !value.includes('://') || !URL.canParse(value)) return 'is not a URL'
+  const { username, password, pathname } = new URL(value)
+  try {
+    decodeURIComponent(`${username}${password}${pathname}`)
+    return undefined
+  } catch {
+    return 'has a % that stands for no character: write %25 for the sign itself'
+  }
+}
+export const port: Check = value =>
+  Number.isInteger(value) && Number(value) > 0 && Number(value) < 2 ** 16
+    ? undefined
+    : `must be a port, not ${describe(value)}`
 export const object: Check = value =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
     ? undefined

@@ -183,12 +183,19 @@ export function validateEngineOptions(name: string, options: EngineOptions): voi
 
 /**
  * @param route as a message names it: `POST /notes`
+ * @param hasToken whether there is `routing.token`
  * @throws SQLA_ERR_INVALID_OPTION
  */
-export function validateRouteOptions(route: string, options: RouteOptions): void {
+export function validateRouteOptions(route: string, options: RouteOptions, hasToken: boolean): void {
   const problem = object(options)
   if (problem !== undefined) throw new errors.SQLA_ERR_INVALID_OPTION(`config.db of ${route}`, problem)
   check(ROUTE_OPTIONS, options, `config.db of ${route}: `)
+  if (options.consistency === 'session' && !hasToken) {
+    throw new errors.SQLA_ERR_INVALID_OPTION(
+      `config.db of ${route}: consistency`,
+      "'session' needs routing.token, whose { secret } signs what tells a client's next read what it must see",
+    )
+  }
 }
 
 function contradictionOf(options: Record<string, unknown>): string | undefined {

@@ -2,7 +2,19 @@ import type { Bench } from '../lib/bench.ts'
 import { insert } from './insert.ts'
 import { insertRemote } from './insert-remote.ts'
 import { read } from './read.ts'
+import { replicas } from './replicas.ts'
+import { routedInsert } from './routed-insert.ts'
+import { routedRead } from './routed-read.ts'
 import { touched } from './touched.ts'
 import { untouched } from './untouched.ts'
 
-export const benches: readonly Bench[] = [insert, insertRemote, read, untouched, touched]
+export const benches: readonly Bench[] = [
+  insert,
+  insertRemote,
+  read,
+  untouched,
+  touched,
+  routedRead,
+  routedInsert,
+  replicas,
+]

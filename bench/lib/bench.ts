@@ -10,8 +10,14 @@ export interface Bench {
   readonly delay?: number
   /** Sent in turns. */
   readonly requests: readonly Buffer[]
-  /** What each must be answered with. */
-  readonly status: number
+  /** What each must be answered with; in a mix, one for each request. */
+  readonly status: number | readonly number[]
+  /** Standbys of the cluster that it runs on. Default 0. */
+  readonly standbys?: number
+  /** Whether every connection is a client that keeps its causal token and brings it along. */
+  readonly keepsToken?: boolean
+  /** Whether the messages that each candidate sends to PostgreSQL are counted, after the slices. */
+  readonly countsMessages?: boolean
   readonly comparisons: readonly Comparison[]
 }
 
@@ -33,6 +39,8 @@ export interface Target {
   readonly within?: number
   /** At most so many connections taken from our pools under load. */
   readonly connections?: number
+  /** As many messages to PostgreSQL for each request as theirs. */
+  readonly messages?: 'equal'
 }
 
 /** Both sides run twice, as two processes of the same program differ by themselves: the control shows by how much. */

@@ -11,12 +11,21 @@ export interface Row {
   readonly cpu: Spread
   /** Connections that our pools gave out under load. */
   readonly connections: number
+  /** Messages to PostgreSQL for each request, where they are counted. */
+  readonly messages: { readonly ours: number; readonly theirs: number } | undefined
+  /** Which part of our reads standbys served, where we read from standbys. */
+  readonly share: number | undefined
   readonly target: Target | null
   /** What was missed; empty when nothing was. */
   readonly missed: readonly string[]
 }
 
-export function compare(bench: Bench, comparison: Comparison, measured: ReadonlyMap<string, Series>): Row {
+export function compare(
+  bench: Bench,
+  comparison: Comparison,
+  measured: ReadonlyMap<string, Series>,
+  counted: ReadonlyMap<string, number>,
+): Row {
   const { name, target } = comparison
   const [ours, theirs] = [comparison.ours, comparison.theirs].map(names =>
     names.map(one => measured.get(one) as Series),
@@ -28,15 +37,34 @@ export function compare(bench: Bench, comparison: Comparison, measured: Readonly
   const throughput = ratiosOf('throughput')
   const cpu = ratiosOf('cpu')
   const connections = ours.reduce((sum, { acquired }) => sum + acquired, 0)
+  const [ourMessages, theirMessages] = [comparison.ours, comparison.theirs].map(([one]) =>
+    counted.get(one as string),
+  )
+  const messages =
+    ourMessages === undefined || theirMessages === undefined
+      ? undefined
+      : { ours: ourMessages, theirs: theirMessages }
+  const missed = missedBy(target ?? {}, throughput.median, cpu.median, connections)
+  if (target?.messages === 'equal' && messages !== undefined && messages.ours !== messages.theirs) {
+    missed.push(`${messages.ours} messages for each request, not ${messages.theirs}`)
+  }
   return {
     bench: bench.name,
     name,
     throughput,
     cpu,
     connections,
+    messages,
+    share: shareOf(ours),
     target,
-    missed: missedBy(target ?? {}, throughput.median, cpu.median, connections),
+    missed,
   }
+}
+
+function shareOf(twins: readonly Series[]): number | undefined {
+  const replica = twins.reduce((sum, { reads }) => sum + reads.replica, 0)
+  const all = twins.reduce((sum, { reads }) => sum + reads.primary, replica)
+  return all === 0 ? undefined : replica / all
 }
 
 /** Round by round. */

@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
+import type { Databases } from './server-process.ts'
 
 /** Settings of the server: nothing of its housekeeping shall fall into one slice and not into the next. */
 export const SETTINGS = {
@@ -11,14 +13,27 @@ export const SETTINGS = {
 /** How many notes there are to read. */
 export const NOTES = 1000
 
-export async function resetNotes(url: string): Promise<void> {
+export async function resetNotes({ primary, standbys }: Databases): Promise<void> {
   await query(
-    url,
+    primary,
     `drop table if exists notes;
      create table notes (id serial primary key, title varchar(255) not null, body text not null);
      insert into notes (title, body) select 'Note ' || n, repeat('text ', 20) from generate_series(1, ${NOTES}) n;
      vacuum analyze notes`.split(';'),
   )
+  await Promise.all(standbys.map(standby => caughtUp(primary, standby)))
+}
+
+/** Waits until a standby has replayed what the primary has written by now. */
+async function caughtUp(primary: string, standby: string): Promise<void> {
+  const [written] = await query(primary, ['select pg_current_wal_flush_lsn()::text as lsn'])
+  for (;;) {
+    const [row] = await query(standby, [
+      `select pg_last_wal_replay_lsn() >= '${written?.lsn}'::pg_lsn as done`,
+    ])
+    if (row?.done === true) return
+    await sleep(20)
+  }
 }
 
 /** The median of some round trips, in milliseconds. */

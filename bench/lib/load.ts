@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import type { Bench } from './bench.ts'
 
 /**
  * A load of HTTP requests over kept-alive connections, one request at a time on each. Written by hand over `net`:
@@ -12,26 +13,25 @@ export class Load {
     this.#connections = connections
   }
 
-  static async connect(port: number, connections: number): Promise<Load> {
+  static async connect(port: number, { connections, keepsToken }: Bench): Promise<Load> {
     const sockets = Array.from({ length: connections }, () =>
       connect({ port, host: '127.0.0.1', noDelay: true }),
     )
     await Promise.all(sockets.map(socket => once(socket, 'connect')))
-    return new Load(sockets.map(socket => new Connection(socket)))
+    return new Load(sockets.map(socket => new Connection(socket, keepsToken ? new Cookie() : undefined)))
   }
 
   /**
-   * Sends `count` requests, as many at a time as there are connections.
+   * Sends `count` requests of a bench, in turns, as many at a time as there are connections.
    *
-   * @param requests are taken in turns
-   * @param status what each must be answered with
    * @returns how long it took, in milliseconds
    */
-  async run(requests: readonly Buffer[], count: number, status: number): Promise<number> {
+  async run({ requests, status }: Bench, count: number): Promise<number> {
+    const statuses = requests.map((_, index) => String(typeof status === 'number' ? status : status[index]))
     let sent = 0
-    const next = (): Buffer | undefined => (sent < count ? requests[sent++ % requests.length] : undefined)
+    const next = (): number | undefined => (sent < count ? sent++ % requests.length : undefined)
     const begin = performance.now()
-    await Promise.all(this.#connections.map(connection => connection.run(next, String(status))))
+    await Promise.all(this.#connections.map(connection => connection.run(next, requests, statuses)))
     return performance.now() - begin
   }
 
@@ -42,29 +42,42 @@ export class Load {
 
 class Connection {
   readonly #socket: Socket
+  readonly #cookie: Cookie | undefined
   #answered: (answer: Buffer) => void = () => {}
   #failed: (error: Error) => void = () => {}
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, cookie: Cookie | undefined) {
     this.#socket = socket
+    this.#cookie = cookie
     socket.on('data', (chunk: Buffer) => this.#answered(chunk))
     socket.on('error', error => this.#failed(error))
     socket.on('close', () => this.#failed(new Error('the server closed a connection')))
   }
 
-  run(next: () => Buffer | undefined, status: string): Promise<void> {
+  run(
+    next: () => number | undefined,
+    requests: readonly Buffer[],
+    statuses: readonly string[],
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#failed = reject
       let received: Buffer | undefined
+      let status: string | undefined
       const send = (): void => {
-        const request = next()
-        if (request === undefined) resolve()
-        else this.#socket.write(request)
+        const index = next()
+        if (index === undefined) {
+          resolve()
+          return
+        }
+        const request = requests[index] as Buffer
+        status = statuses[index]
+        this.#socket.write(this.#cookie === undefined ? request : this.#cookie.addTo(request))
       }
       this.#answered = chunk => {
         received = received === undefined ? chunk : Buffer.concat([received, chunk])
         if (!isComplete(received)) return
         if (received.toString('latin1', 9, 12) === status) {
+          this.#cookie?.takeFrom(received)
           received = undefined
           send()
         } else {
@@ -81,6 +94,30 @@ class Connection {
   }
 }
 
+const SET_COOKIE = 'set-cookie: '
+/** Where the headers of a request begin that `request` has made, behind its first line. */
+const HEADERS = 'host: bench\r\n'
+
+/**
+ * The one cookie of a client. Before a server has set one it is as long as a causal token: a server that knows
+ * nothing of tokens gets the same bytes to parse as one that does.
+ */
+class Cookie {
+  #line = Buffer.from(`cookie: sqlassist=${'0'.repeat(56)}\r\n`)
+
+  addTo(request: Buffer): Buffer {
+    const at = request.indexOf(HEADERS)
+    return Buffer.concat([request.subarray(0, at), this.#line, request.subarray(at)])
+  }
+
+  takeFrom(answer: Buffer): void {
+    const at = answer.indexOf(SET_COOKIE)
+    if (at === -1) return
+    const pair = answer.subarray(at + SET_COOKIE.length, answer.indexOf(';', at))
+    this.#line = Buffer.from(`cookie: ${pair.toString('latin1')}\r\n`)
+  }
+}
+
 const LENGTH = 'content-length: '
 
 /** Whether a whole answer is there. Fastify tells the length of all that is sent here. */
@@ -94,7 +131,7 @@ function isComplete(received: Buffer): boolean {
 
 /** A request as its bytes. */
 export function request(method: string, path: string, body?: unknown): Buffer {
-  const head = `${method} ${path} HTTP/1.1\r\nhost: bench\r\n`
+  const head = `${method} ${path} HTTP/1.1\r\n${HEADERS}`
   if (body === undefined) return Buffer.from(`${head}\r\n`)
   const json = JSON.stringify(body)
   return Buffer.from(

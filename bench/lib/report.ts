@@ -16,6 +16,8 @@ export function jsonOf(row: Row): string {
       cpuRatio: [round(row.cpu.low), round(row.cpu.high)],
     },
     ...(row.target?.connections !== undefined && { connections: row.connections }),
+    ...(row.messages !== undefined && { messages: row.messages }),
+    ...(row.share !== undefined && { share: round(row.share) }),
     pass: row.missed.length === 0,
   })
 }
@@ -23,9 +25,14 @@ export function jsonOf(row: Row): string {
 /** The table of the README. */
 export function tableOf(rows: readonly Row[]): string {
   const lines = rows.map(row =>
-    [row.bench, row.name, spread(row.throughput), spread(row.cpu), targetOf(row.target), verdictOf(row)].join(
-      ' | ',
-    ),
+    [
+      row.bench,
+      row.name,
+      spread(row.throughput),
+      spread(row.cpu),
+      targetOf(row.target),
+      [verdictOf(row), ...besides(row)].filter(Boolean).join('; '),
+    ].join(' | '),
   )
   return [
     '| bench | ours against | throughput (quartiles) | CPU per request (quartiles) | target | |',
@@ -44,6 +51,16 @@ export function absolutes(measured: ReadonlyMap<string, Series>): string {
     .join('\n')
 }
 
+/** What was counted rather than timed. */
+function besides({ messages, share }: Row): string[] {
+  const counted: string[] = []
+  if (messages !== undefined) {
+    counted.push(`messages to PostgreSQL: ${messages.ours.toFixed(2)} against ${messages.theirs.toFixed(2)}`)
+  }
+  if (share !== undefined) counted.push(`reads off the primary: ${(share * 100).toFixed(1)} %`)
+  return counted
+}
+
 function spread({ low, median, high }: Spread): string {
   return `**${median.toFixed(2)}** (${low.toFixed(2)} – ${high.toFixed(2)})`
 }
@@ -55,6 +72,7 @@ function targetOf(target: Target | null): string {
   if (target.cpuRatio !== undefined) parts.push(`CPU ≤ ${target.cpuRatio.toFixed(2)}`)
   if (target.within !== undefined) parts.push(`1.00 ± ${target.within.toFixed(2)}`)
   if (target.connections !== undefined) parts.push(`connections taken: ${target.connections}`)
+  if (target.messages !== undefined) parts.push('equal messages')
   return parts.join(', ')
 }
 

@@ -8,6 +8,14 @@ export interface Usage {
   cpu: number
   /** How many connections were taken from its pools since its start. */
   acquired: number
+  /** Where connections for reads were taken, when it reads from standbys. */
+  reads?: { readonly replica: number; readonly primary: number }
+}
+
+/** What the programs of bench/servers know of the cluster. */
+export interface Databases {
+  readonly primary: string
+  readonly standbys: readonly string[]
 }
 
 /** A candidate in a process of its own, so that its CPU can be told from everybody else's. */
@@ -24,10 +32,15 @@ export class ServerProcess {
    * @param program a file of bench/servers, without its ending
    * @param profileTo directory for a V8 CPU profile of the process
    */
-  static async start(program: string, databaseUrl: string, profileTo?: string): Promise<ServerProcess> {
+  static async start(program: string, databases: Databases, profileTo?: string): Promise<ServerProcess> {
     const file = fileURLToPath(new URL(`../servers/${program}.ts`, import.meta.url))
     const child = fork(file, [], {
-      env: { ...process.env, BENCH_DATABASE_URL: databaseUrl, NODE_ENV: 'production' },
+      env: {
+        ...process.env,
+        BENCH_DATABASE_URL: databases.primary,
+        BENCH_STANDBY_URLS: databases.standbys.join(' '),
+        NODE_ENV: 'production',
+      },
       execArgv: profileTo === undefined ? [] : profiling(profileTo, program),
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })

@@ -10,6 +10,8 @@ export interface Series {
   readonly cpu: number[]
   /** Connections taken from pools, in all rounds. */
   acquired: number
+  /** Of them, those for reads, where the server tells them apart. */
+  reads: { replica: number; primary: number }
 }
 
 export interface SliceOptions {
@@ -41,8 +43,9 @@ export async function runSlices(
   const candidates = new Map<string, Candidate>()
   try {
     for (const [name, server] of servers) {
-      const load = await Load.connect(server.port, bench.connections)
-      candidates.set(name, { server, load, series: { throughput: [], cpu: [], acquired: 0 } })
+      const load = await Load.connect(server.port, bench)
+      const series = { throughput: [], cpu: [], acquired: 0, reads: { replica: 0, primary: 0 } }
+      candidates.set(name, { server, load, series })
     }
     const count = await warmUp(bench, [...candidates.values()], options)
     for (let round = 0; round < options.slices; round++) {
@@ -76,7 +79,7 @@ async function warmUp(bench: Bench, candidates: Candidate[], options: SliceOptio
     const end = performance.now() + options.warmUp
     let rate = 0
     for (let sent = 0; sent < requests || performance.now() < end; sent += WARM_UP_STEP) {
-      rate = (WARM_UP_STEP / (await load.run(bench.requests, WARM_UP_STEP, bench.status))) * 1000
+      rate = (WARM_UP_STEP / (await load.run(bench, WARM_UP_STEP))) * 1000
     }
     rates.push(rate)
   }
@@ -86,9 +89,12 @@ async function warmUp(bench: Bench, candidates: Candidate[], options: SliceOptio
 
 async function slice(bench: Bench, { server, load, series }: Candidate, count: number): Promise<void> {
   const before = await server.usage()
-  const time = await load.run(bench.requests, count, bench.status)
+  const time = await load.run(bench, count)
   const after = await server.usage()
   series.throughput.push((count / time) * 1000)
   series.cpu.push((after.cpu - before.cpu) / count)
   series.acquired += after.acquired - before.acquired
+  for (const where of ['replica', 'primary'] as const) {
+    series.reads[where] += (after.reads?.[where] ?? 0) - (before.reads?.[where] ?? 0)
+  }
 }

@@ -50,6 +50,10 @@ export function databaseUrl(): string {
   return url
 }
 
+export function standbyUrls(): string[] {
+  return (process.env.BENCH_STANDBY_URLS ?? '').split(' ').filter(url => url !== '')
+}
+
 /** Counts how often a connection was taken from a pool of pg. */
 export class Acquisitions {
   count = 0
@@ -62,9 +66,9 @@ export class Acquisitions {
 }
 
 /** The configuration of every MikroORM here. */
-export function ormConfig(acquisitions: Acquisitions) {
+export function ormConfig(acquisitions: Acquisitions, clientUrl = databaseUrl()) {
   return defineConfig({
-    clientUrl: databaseUrl(),
+    clientUrl,
     entities: [Note],
     pool: { max: POOL_SIZE },
     driverOptions: { onPoolCreated: acquisitions.watch },

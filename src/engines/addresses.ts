@@ -1,4 +1,5 @@
 import { errors } from '../errors.ts'
+import { url as isUrl } from '../option-checks.ts'
 import type { ReplicaOptions } from '../routing/routing-options.ts'
 
 /** Where a server listens. */
@@ -27,9 +28,12 @@ const MULTI_HOST = /^([a-z]+:\/\/(?:[^@/?#]*@)?)([^/?#]+)(.*)$/i
  * @throws SQLA_ERR_INVALID_OPTION
  */
 export function splitClientUrl(clientUrl: string | readonly string[], where: string): string[] {
-  const urls = typeof clientUrl === 'string' ? splitHosts(clientUrl) : clientUrl.flatMap(splitHosts)
+  const given: readonly unknown[] = Array.isArray(clientUrl) ? clientUrl : [clientUrl]
+  if (given.length === 0) throw new errors.SQLA_ERR_INVALID_OPTION(where, 'needs at least one URL')
+  const urls = given.flatMap(url => splitHosts(String(url)))
   for (const url of urls) {
-    if (!URL.canParse(url)) throw new errors.SQLA_ERR_INVALID_OPTION(where, 'is not a URL')
+    const problem = isUrl(url)
+    if (problem !== undefined) throw new errors.SQLA_ERR_INVALID_OPTION(where, problem)
     const wanted = new URL(url).searchParams.get('target_session_attrs') ?? 'read-write'
     if (urls.length > 1 && wanted !== 'read-write' && wanted !== 'primary') {
       throw new errors.SQLA_ERR_INVALID_OPTION(
@@ -48,11 +52,16 @@ function splitHosts(url: string): string[] {
 
 export function addressOf(url: string): Address {
   const { hostname, port } = new URL(url)
-  return { host: decodeURIComponent(hostname), port: Number(port) || POSTGRES_PORT }
+  return { host: hostOf(hostname), port: Number(port) || POSTGRES_PORT }
+}
+
+/** A URL writes an IPv6 address in brackets; whoever connects to it writes it without. */
+function hostOf(hostname: string): string {
+  return decodeURIComponent(hostname.replace(/^\[(.*)\]$/, '$1'))
 }
 
 export function labelOf({ host, port }: Address): string {
-  return `${host}:${port}`
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 export function isSameAddress(a: Address, b: Address): boolean {
@@ -68,7 +77,7 @@ export function replicaTarget(
   const part = (text: string | undefined): string | undefined => (text ? decodeURIComponent(text) : undefined)
   return {
     address: {
-      host: options.host ?? part(url?.hostname) ?? own.host,
+      host: options.host ?? (url?.hostname ? hostOf(url.hostname) : own.host),
       port: options.port ?? (Number(url?.port) || POSTGRES_PORT),
     },
     login: {

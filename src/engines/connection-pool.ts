@@ -10,6 +10,8 @@ export interface Lease extends Listed {
   readonly pool: ConnectionPool
   /** Asked behind every statement on it, in the same message where the protocol allows it. */
   trailer: Trailer | undefined
+  /** Whether statements outside a transaction go through {@link guard}: see {@link PoolContext.guard}. */
+  readonly guarded: boolean
   /** Whether a transaction is open on it; what a failed `begin` or `commit` left behind is told apart by this. */
   readonly inTransaction: boolean
   execute<R>(query: CompiledQuery): Promise<QueryResult<R>>
@@ -18,6 +20,12 @@ export interface Lease extends Listed {
    * When the beginning fails, `first` did not run.
    */
   begin<R>(statements: readonly string[], first?: CompiledQuery): Promise<QueryResult<R>>
+  /**
+   * Runs one statement in a transaction that ends with it, in one round trip where the protocol allows it.
+   *
+   * @param statements that begin a read-only transaction
+   */
+  guard<R>(statements: readonly string[], query: CompiledQuery): Promise<QueryResult<R>>
   /**
    * Ends the transaction. Resolves to `false` when the server answered COMMIT with ROLLBACK.
    *
@@ -50,7 +58,12 @@ export interface ConnectionPool {
   idle(): Promise<void>
   /** Throws away the connections that are still held: their holders' statements fail. */
   abandon(): void
+  /** Tells those who wait for a connection that it is in vain. */
+  turnAway(error: Error): void
 }
+
+/** See {@link PoolContext.guard}. */
+export type Guard = 'always' | 'unless read-only'
 
 /** How busy a pool is. */
 export interface PoolFigures {
@@ -71,6 +84,14 @@ export interface PoolContext {
   readonly acquireTimeout: number
   /** Called when a connection came out of the pool with somebody else's transaction still open. */
   readonly onDirty: () => void
+  /**
+   * Whether every statement outside a transaction needs a read-only one around it: `always` where the connections
+   * cannot be read-only, because the pool belongs to the application, which may write through it; `unless read-only`
+   * where they asked to be, and a pooler may have kept the server from hearing of it.
+   */
+  readonly guard?: Guard | undefined
+  /** Called once when it turned out that the connections are not read-only, with the reason. */
+  readonly onGuarded?: (reason: string) => void
   /** The error of whoever asks for a connection, when it is known that there cannot be one. */
   readonly refuse?: () => Error | undefined
   /** Told of an error of connecting; what it answers is thrown. */

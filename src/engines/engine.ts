@@ -6,7 +6,7 @@ import { errors } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { CommitMode, EngineOptions } from '../options.ts'
 import type { Routing } from '../routing/routing-options.ts'
-import type { ConnectionPool, PoolContext, PoolFigures } from './connection-pool.ts'
+import type { ConnectionPool, Guard, PoolContext, PoolFigures } from './connection-pool.ts'
 import { createMissingTables } from './create-tables.ts'
 import { KyselyPool } from './kysely-pool.ts'
 import {
@@ -23,7 +23,15 @@ import { type PgNativePool, PgPool } from './pg-pool.ts'
 import type { Primary } from './primary.ts'
 import { messageOf, redact, redactedCause } from './redact.ts'
 import type { ReplicaInfo, ReplicaSet } from './replica-set.ts'
-import { findServers, hasReplicas, openReplicas, primaryRules, type ServersContext } from './servers.ts'
+import {
+  assertCanHaveReplicas,
+  findServers,
+  hasReplicas,
+  openReplicas,
+  primaryRules,
+  type ServersContext,
+} from './servers.ts'
+import { isRefusedParameter } from './startup.ts'
 
 /** Milliseconds. Fastify gives a plugin 10 s to load, and its own error would not name the engine. */
 const START_PATIENCE = 8_000
@@ -54,8 +62,6 @@ export class Engine {
   readonly acquireTimeout: number
   /** Whether the plugin opened it from a configuration, and so closes it. */
   readonly owned: boolean
-  /** See {@link ConnectionContext}. */
-  readonly guarded: boolean
   readonly #environment: EngineEnvironment
   /** Clients that a reinit has replaced and whose pool may still be in use. */
   readonly #retired: Kysely<unknown>[] = []
@@ -69,11 +75,18 @@ export class Engine {
   #replicaSet: ReplicaSet | undefined
   #system: string | undefined
   #ownsPrimary = false
+  /** Whether its own connections go wherever the primary is. */
+  #follows = false
   #native: PgNativePool | undefined
   readonly #onDirty = (): void =>
     this.#environment.log.warn(
       { engine: this.name },
       'a connection came out of the pool inside a transaction that somebody left open; it was rolled back',
+    )
+  readonly #onGuarded = (reason: string, replica?: string): void =>
+    this.#environment.log.info(
+      { engine: this.name, ...(replica === undefined ? {} : { replica }), reason },
+      'connections are not read-only by themselves; every statement runs in a read-only transaction',
     )
 
   constructor(name: string, options: EngineOptions, environment: EngineEnvironment) {
@@ -85,7 +98,6 @@ export class Engine {
     this.commitMode = options.commitMode
     this.acquireTimeout = options.acquireTimeout ?? 10_000
     this.owned = !isOrmInstance(options.orm)
-    this.guarded = this.readOnly && (!this.owned || bringsOwnClient(options.orm))
     this.#environment = environment
   }
 
@@ -146,7 +158,8 @@ export class Engine {
   /**
    * Opens the instance and proves that the server answers.
    *
-   * @throws SQLA_ERR_ENGINE_START with the engine's name and, redacted, what the driver said
+   * @throws SQLA_ERR_INVALID_OPTION, or SQLA_ERR_ENGINE_START with the engine's name and, redacted, what the driver
+   *   said
    */
   async start(): Promise<void> {
     try {
@@ -156,6 +169,7 @@ export class Engine {
       await this.#replicaSet?.close()
       // A pool that is still connecting to a server that does not answer ends when it has given up.
       await Promise.race([this.#closeOrm().catch(() => {}), sleep(CLOSE_PATIENCE, undefined, { ref: false })])
+      if (error instanceof errors.SQLA_ERR_INVALID_OPTION) throw error
       throw new errors.SQLA_ERR_ENGINE_START(this.name, redact(messageOf(error)), {
         cause: redactedCause(error),
       })
@@ -164,6 +178,7 @@ export class Engine {
 
   async #start(): Promise<void> {
     const { orm, isolationLevel, snapshot, createAll } = this.options
+    if (hasReplicas(this.options)) assertCanHaveReplicas(this.name, orm)
     this.#orm = isOrmInstance(orm) ? orm : await this.#open()
     const context = this.#environment.currentEntityManager
     if (context !== undefined) this.#orm.config.set('context', () => context(this.name))
@@ -173,9 +188,10 @@ export class Engine {
         : (isolationLevel as IsolationLevel | undefined),
       readOnly: this.readOnly,
     })
-    await connectionOf(this.#orm).connect()
+    const connection = connectionOf(this.#orm)
+    await unlessRefused(() => connection.connect())
     // As in reinit: a Kysely that never ran anything would not close its pool.
-    await connectionOf(this.#orm).getClient().executeQuery(CompiledQuery.raw('select 1'))
+    await unlessRefused(() => connection.getClient().executeQuery(SELECT_ONE))
     this.#pool = await this.#openPool()
     if (createAll) await createMissingTables(this.#orm)
     if (this.#environment.tracksPositions() && this.dialect === 'postgresql') await this.#findPlace()
@@ -191,7 +207,12 @@ export class Engine {
       acquireTimeout: this.acquireTimeout,
       address,
     })
-    if (address !== undefined) primary?.onMove(() => this.#renew())
+    this.#follows = address !== undefined
+    if (this.#follows) primary?.onMove(() => this.#follow())
+    primary?.onAbsent((error, isSilent) => {
+      this.#pool?.turnAway(error)
+      if (isSilent) this.#pool?.abandon()
+    })
     return orm
   }
 
@@ -214,6 +235,12 @@ export class Engine {
         'points at a standby; with replicas it must be the primary, or say nothing of a server. List the standby in `replicas`',
       )
     }
+    if (system !== this.#primary.system) {
+      throw new errors.SQLA_ERR_INVALID_OPTION(
+        `engines.${this.name}.orm`,
+        'points at another cluster than that of routing.primary, whose writes the replicas replay',
+      )
+    }
     this.#native = await nativePool(connection)
     this.#replicaSet = await openReplicas(
       this.#serversContext,
@@ -221,6 +248,7 @@ export class Engine {
       () => this.#native as PgNativePool,
       pool => this.#drain(pool),
       this.#onDirty,
+      this.#onGuarded,
     )
   }
 
@@ -260,6 +288,12 @@ export class Engine {
     await this.#replicaSet?.reinit()
   }
 
+  /** Another server is the primary: what the former one still commits would be lost. */
+  async #follow(): Promise<void> {
+    this.#pool?.abandon()
+    await this.#renew()
+  }
+
   /** A fresh pool in the place of its own: after a fork, or where the primary is now. */
   async #renew(): Promise<void> {
     const connection = connectionOf(this.orm)
@@ -268,7 +302,7 @@ export class Engine {
     try {
       // Sessions change over to a server that answers, or not at all. (A Kysely that never ran anything would not
       // close its pool either.)
-      await connection.getClient().executeQuery(CompiledQuery.raw('select 1'))
+      await unlessRefused(() => connection.getClient().executeQuery(SELECT_ONE))
     } catch (error) {
       throw new errors.SQLA_ERR_ENGINE_START(this.name, redact(messageOf(error)), {
         cause: redactedCause(error),
@@ -320,7 +354,9 @@ export class Engine {
       engine: this.name,
       acquireTimeout: this.acquireTimeout,
       onDirty: this.#onDirty,
-      ...(this.#primary === undefined ? {} : primaryRules(this.#primary)),
+      guard: this.#guard,
+      onGuarded: this.#onGuarded,
+      ...(this.#primary === undefined ? {} : primaryRules(this.#primary, this.#follows)),
     }
     // The hooks of MikroORM run inside Kysely's driver, so an engine that has one is driven through Kysely.
     const hooked =
@@ -329,10 +365,37 @@ export class Engine {
       orm.config.get('sessionContext') === 'connection'
     if (this.dialect === 'postgresql' && !hooked) {
       const native = await nativePool(connection)
-      if (native !== undefined) return new PgPool(native, context)
+      if (native !== undefined) {
+        const pool = new PgPool(native, context)
+        // The first connection that is lent is asked whether it is read-only: not in the time of a request.
+        if (context.guard === 'unless read-only') (await pool.acquire()).release()
+        return pool
+      }
     }
     const max = this.dialect === 'sqlite' ? 1 : orm.config.get('pool')?.max
-    return new KyselyPool(connection.getClient().getExecutor(), max, this.dialect === 'sqlite', context)
+    const guard = context.guard === 'always' || (await this.#lacksReadOnly(connection)) ? 'always' : undefined
+    return new KyselyPool(connection.getClient().getExecutor(), max, this.dialect === 'sqlite', {
+      ...context,
+      guard,
+    })
+  }
+
+  get #guard(): Guard | undefined {
+    if (!this.readOnly) return undefined
+    return this.owned && !bringsOwnClient(this.options.orm) ? 'unless read-only' : 'always'
+  }
+
+  /** Whether connections that should be read-only are not; only PostgreSQL's may be kept from it. */
+  async #lacksReadOnly(connection: AbstractSqlConnection): Promise<boolean> {
+    if (!this.readOnly || this.dialect !== 'postgresql') return false
+    const { rows } = await connection
+      .getClient()
+      .executeQuery<{ setting: string }>(
+        CompiledQuery.raw("select current_setting('default_transaction_read_only') as setting"),
+      )
+    if (rows[0]?.setting === 'on') return false
+    this.#onGuarded('default_transaction_read_only is off')
+    return true
   }
 }
 
@@ -340,6 +403,8 @@ interface Place {
   system: string
   standby: boolean
 }
+
+const SELECT_ONE = CompiledQuery.raw('select 1')
 
 const NO_FIGURES: PoolFigures = { used: 0, waiting: 0, max: undefined, idle: undefined }
 
@@ -352,6 +417,11 @@ function sum(a: PoolFigures, b: PoolFigures): PoolFigures {
     max: add(a.max, b.max),
     idle: add(a.idle, b.idle),
   }
+}
+
+/** A pooler may refuse what a first connection asks to start with; the next one asks for less. */
+async function unlessRefused(work: () => Promise<unknown>): Promise<void> {
+  await work().catch(error => (isRefusedParameter(error) ? work() : Promise.reject(error)))
 }
 
 async function nativePool(connection: AbstractSqlConnection): Promise<PgNativePool | undefined> {

@@ -1,6 +1,6 @@
 import { CompiledQuery, type DatabaseConnection, type QueryExecutor, type QueryResult } from 'kysely'
 import { kPlace } from '../live-list.ts'
-import type { Lease, PoolContext } from './connection-pool.ts'
+import type { Lease, PoolContext, Trailer } from './connection-pool.ts'
 import { LendingPool, type Settle } from './lending-pool.ts'
 
 const ROLLBACK = CompiledQuery.raw('rollback')
@@ -42,7 +42,7 @@ export class KyselyPool extends LendingPool {
       .provideConnection(
         connection =>
           new Promise<void>(giveBack => {
-            const lease = new KyselyLease(connection, this, giveBack)
+            const lease = new KyselyLease(connection, this, this.context.guard === 'always', giveBack)
             this.#leaveForeignTransaction(lease).then(
               () => settle(undefined, lease),
               error => {
@@ -73,33 +73,46 @@ export class KyselyPool extends LendingPool {
 
 class KyselyLease implements Lease {
   [kPlace] = -1
+  readonly guarded: boolean
   readonly #connection: DatabaseConnection
   readonly pool: LendingPool
-  /** Positions are PostgreSQL's, and its connections are not lent by this pool where they matter. */
-  readonly trailer = undefined
+  trailer: Trailer | undefined
   readonly #giveBack: () => void
   #released = false
   inTransaction = false
 
-  constructor(connection: DatabaseConnection, lender: LendingPool, giveBack: () => void) {
+  constructor(connection: DatabaseConnection, lender: LendingPool, guarded: boolean, giveBack: () => void) {
     this.#connection = connection
+    this.guarded = guarded
     this.pool = lender
     this.#giveBack = giveBack
   }
 
-  execute<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    return this.#connection.executeQuery<R>(query)
+  async execute<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    const result = await this.#connection.executeQuery<R>(query)
+    if (this.trailer !== undefined) await this.#ask(this.trailer)
+    return result
   }
 
   async begin<R>(statements: readonly string[], first?: CompiledQuery): Promise<QueryResult<R>> {
     for (const statement of statements) await this.#connection.executeQuery(CompiledQuery.raw(statement))
     this.inTransaction = true
-    return first === undefined ? { rows: [] } : this.#connection.executeQuery<R>(first)
+    return first === undefined ? { rows: [] } : this.execute<R>(first)
   }
 
-  async commit(): Promise<boolean> {
+  /** Ends with ROLLBACK: what a database without read-only transactions let through is undone. */
+  async guard<R>(statements: readonly string[], query: CompiledQuery): Promise<QueryResult<R>> {
+    try {
+      return await this.begin<R>(statements, query)
+    } finally {
+      if (this.inTransaction) await this.rollback().catch(() => {})
+    }
+  }
+
+  async commit(trailer?: Trailer): Promise<boolean> {
     await this.#connection.executeQuery(COMMIT)
     this.inTransaction = false
+    if (trailer !== undefined) await this.#ask(trailer)
     return true
   }
 
@@ -110,6 +123,12 @@ class KyselyLease implements Lease {
 
   stream<R>(query: CompiledQuery, chunkSize: number): AsyncIterableIterator<QueryResult<R>> {
     return this.#connection.streamQuery<R>(query, chunkSize)
+  }
+
+  /** How messages are made here is the driver's business, so the question is one of its own. */
+  async #ask(trailer: Trailer): Promise<void> {
+    const { rows } = await this.#connection.executeQuery(CompiledQuery.raw(trailer.sql))
+    trailer.receive(rows[0] as Record<string, unknown>)
   }
 
   async cancel(): Promise<void> {

@@ -13,6 +13,8 @@ export abstract class LendingPool implements ConnectionPool {
   protected readonly context: PoolContext
   readonly #held = new LiveList<Lease>()
   #waiting = 0
+  /** Those who may wait for long: what each of them is to be told when it is in vain. */
+  readonly #waiters = new Set<(error: Error) => void>()
   #idleWaiters: (() => void)[] = []
 
   constructor(context: PoolContext) {
@@ -32,6 +34,14 @@ export abstract class LendingPool implements ConnectionPool {
     return new Promise<Lease>((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined
       let gaveUp = false
+      const giveUp = (error: Error): void => {
+        gaveUp = true
+        clearTimeout(timer)
+        this.#waiters.delete(giveUp)
+        reject(error)
+        this.#waiting--
+        this.#settleIdle()
+      }
       this.#waiting++
       this.take((error, lease) => {
         if (gaveUp) {
@@ -39,7 +49,10 @@ export abstract class LendingPool implements ConnectionPool {
           return
         }
         this.#waiting--
-        if (timer !== undefined) clearTimeout(timer)
+        if (timer !== undefined) {
+          clearTimeout(timer)
+          this.#waiters.delete(giveUp)
+        }
         if (lease === undefined) {
           reject(this.context.onConnectError === undefined ? error : this.context.onConnectError(error))
           this.#settleIdle()
@@ -49,12 +62,8 @@ export abstract class LendingPool implements ConnectionPool {
         }
       })
       if (this.mayWait()) {
-        timer = setTimeout(() => {
-          reject(this.#timeout())
-          gaveUp = true
-          this.#waiting--
-          this.#settleIdle()
-        }, this.context.acquireTimeout)
+        timer = setTimeout(() => giveUp(this.#timeout()), this.context.acquireTimeout)
+        this.#waiters.add(giveUp)
       }
     })
   }
@@ -81,6 +90,10 @@ export abstract class LendingPool implements ConnectionPool {
 
   abandon(): void {
     for (const lease of this.#held) lease.release(true)
+  }
+
+  turnAway(error: Error): void {
+    for (const giveUp of [...this.#waiters]) giveUp(error)
   }
 
   #timeout(): Error {

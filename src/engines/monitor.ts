@@ -21,6 +21,11 @@ export class Monitor {
   #timer: NodeJS.Timeout | undefined
   #stopped = false
 
+  /** How many questions in a row have had no answer. */
+  get failures(): number {
+    return this.#failures
+  }
+
   /**
    * @param interval milliseconds between two questions
    * @param onAnswer called after each answer, and each that did not come

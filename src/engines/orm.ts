@@ -11,6 +11,7 @@ import {
 import { CompiledQuery, type DatabaseConnection } from 'kysely'
 import type { EngineOptions } from '../options.ts'
 import type { Address } from './addresses.ts'
+import { isRefusedParameter } from './startup.ts'
 
 /** A MikroORM on any SQL driver. */
 export type SqlOrm = MikroORM<AbstractSqlDriver, SqlEntityManager<AbstractSqlDriver>>
@@ -27,6 +28,14 @@ export function dialectOf(platform: Platform): Dialect {
   if (platform instanceof BasePostgreSqlPlatform) return 'postgresql'
   if (platform instanceof BaseMySqlPlatform) return 'mysql'
   return platform instanceof SqlitePlatform ? 'sqlite' : 'other'
+}
+
+/** The kind of database of an instance that is not open yet. */
+export function dialectOfConfig(options: Options): Dialect {
+  if (bringsOwnClient(options)) return 'other'
+  // Only MikroORM's own single URL means anything to its configuration.
+  const { clientUrl, ...rest } = options as Options & { clientUrl?: unknown }
+  return dialectOf(new Configuration(rest as Options, false).getPlatform())
 }
 
 export function connectionOf(orm: SqlOrm): AbstractSqlConnection {
@@ -60,9 +69,7 @@ export interface ConnectionWishes {
  *   transaction of one for the other's
  */
 export async function openOrm(name: string, options: Options, wishes: ConnectionWishes): Promise<SqlOrm> {
-  const dialect = bringsOwnClient(options)
-    ? 'other'
-    : dialectOf(new Configuration(options, false).getPlatform())
+  const dialect = dialectOfConfig(options)
   const orm = await MikroORM.init({
     ...options,
     contextName: options.contextName ?? `sqlassist:${name}`,
@@ -76,13 +83,19 @@ export async function openOrm(name: string, options: Options, wishes: Connection
 const CONNECT_PATIENCE = 5_000
 
 interface PgOptions {
-  options?: string
   onPoolCreated?: (pool: PgClientOwner) => unknown
 }
 
+type Connected = (error: unknown, ...rest: unknown[]) => void
+
 /** The part of pg's pool that makes its clients. */
 export interface PgClientOwner {
-  Client: new (config: object) => object
+  Client: new (
+    config: object,
+  ) => {
+    connect(callback: Connected): void
+    connect(): Promise<unknown>
+  }
 }
 
 function pgOptions(own: unknown, wishes: ConnectionWishes): PgOptions | (() => PgOptions) {
@@ -94,26 +107,53 @@ function pgOptions(own: unknown, wishes: ConnectionWishes): PgOptions | (() => P
       shapeClients(pool, wishes)
       return given?.onPoolCreated?.(pool)
     },
-    // A startup parameter: it costs no statement, and nothing in the session can forget it.
-    ...(wishes.readOnly
-      ? { options: `${given?.options ?? ''} -c default_transaction_read_only=on`.trim() }
-      : {}),
   }
 }
 
+/** A startup parameter: it costs no statement, and nothing in the session can forget it. */
+const READ_ONLY = '-c default_transaction_read_only=on'
+
 /**
  * Makes an attempt to connect that is never answered give its place in the pool back (the pool's own option for it
- * would start a timer each time a connection is lent, which we limit already), and go to where the server is now.
+ * would start a timer each time a connection is lent, which we limit already), go to where the server is now, and
+ * ask for a read-only connection where one is wanted. A pooler may refuse to be asked; later attempts then do not.
  */
 export function shapeClients(
   pool: PgClientOwner,
-  { acquireTimeout, address }: Pick<ConnectionWishes, 'acquireTimeout' | 'address'>,
+  { acquireTimeout, address, readOnly }: ConnectionWishes,
 ): void {
   const connectionTimeoutMillis = Math.max(acquireTimeout, CONNECT_PATIENCE)
+  let asksReadOnly = readOnly
+  const noteRefusal = (error: unknown): void => {
+    if (error && isRefusedParameter(error)) asksReadOnly = false
+  }
   pool.Client = class extends pool.Client {
-    constructor(config: object) {
+    constructor(config: { options?: string | null }) {
+      const { options } = config
       // Not a copy: pg hides the password from enumeration.
-      super(Object.assign(Object.create(config), { connectionTimeoutMillis, ...address?.() }))
+      super(
+        Object.assign(Object.create(config), {
+          connectionTimeoutMillis,
+          ...address?.(),
+          // null: whoever only looks wants none.
+          ...(asksReadOnly && options !== null ? { options: `${options ?? ''} ${READ_ONLY}`.trim() } : {}),
+        }),
+      )
+    }
+
+    override connect(callback: Connected): void
+    override connect(): Promise<unknown>
+    override connect(callback?: Connected): Promise<unknown> | undefined {
+      if (callback === undefined) {
+        return super.connect().catch(error => {
+          noteRefusal(error)
+          throw error
+        })
+      }
+      super.connect((error, ...rest) => {
+        noteRefusal(error)
+        callback(error, ...rest)
+      })
     }
   }
 }

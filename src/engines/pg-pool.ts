@@ -1,11 +1,14 @@
 import { createRequire } from 'node:module'
 import type { CompiledQuery, QueryResult } from 'kysely'
 import { kPlace } from '../live-list.ts'
+import { isServerFailure } from '../routing/failures.ts'
+import { type CancellableClient, requestCancel } from './cancel-request.ts'
 import type { Lease, PoolContext, Trailer } from './connection-pool.ts'
 import { LendingPool, type Settle } from './lending-pool.ts'
+import { isRefusedParameter } from './startup.ts'
 
 /** What we use of `pg`: structural, so that `pg` itself stays MikroORM's dependency and not ours. */
-export interface PgClient {
+export interface PgClient extends CancellableClient {
   query(
     text: string,
     values: unknown[] | undefined,
@@ -18,7 +21,6 @@ export interface PgClient {
   once(event: 'end', listener: () => void): unknown
   on(event: 'error', listener: () => void): unknown
   removeListener(event: 'end', listener: () => void): unknown
-  processID?: number | null
 }
 
 interface PgResult {
@@ -42,7 +44,7 @@ export interface PgNativePool {
 }
 
 /** Milliseconds: whoever cancels waits for it, and there is a second way out. */
-const CANCEL_CONNECT_PATIENCE = 2_000
+const CANCEL_PATIENCE = 2_000
 
 const WRITES = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE'])
 
@@ -53,6 +55,9 @@ const WRITES = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE'])
  */
 export class PgPool extends LendingPool {
   readonly #pool: PgNativePool
+  /** Whether its connections are what they asked to be; undefined until one of them has been asked. */
+  #isReadOnly: boolean | undefined
+  #hasTold = false
 
   constructor(pool: PgNativePool, context: PoolContext) {
     super(context)
@@ -69,29 +74,54 @@ export class PgPool extends LendingPool {
 
   /** pg-pool lends an idle connection on the next tick; whoever comes after the idle ones has to wait. */
   protected mayWait(): boolean {
-    return this.#pool.idleCount < this.#pool.waitingCount || this.#pool.idleCount === 0
+    return this.#pool.idleCount < this.#pool.waitingCount || this.#pool.idleCount === 0 || this.#hasToAsk
   }
 
   protected take(settle: Settle): void {
+    this.#connect(settle, true)
+  }
+
+  #connect(settle: Settle, mayRepeat: boolean): void {
     this.#pool.connect((error, client) => {
       if (client === undefined) {
-        settle(error)
+        // What answers next may be another server, or the same one behind a pooler.
+        this.#isReadOnly = undefined
+        if (mayRepeat && isRefusedParameter(error)) this.#connect(settle, false)
+        else settle(error)
         return
       }
-      const lease = new PgLease(client, this.#pool, this)
+      const lease = new PgLease(client, this)
+      const fail = (failure: unknown): void => {
+        lease.release(true)
+        settle(failure)
+      }
       if (!lease.inTransaction) {
-        settle(undefined, lease)
+        this.#lend(lease, settle, fail)
         return
       }
       this.context.onDirty()
-      lease.rollback().then(
-        () => settle(undefined, lease),
-        rollbackError => {
-          lease.release(true)
-          settle(rollbackError)
-        },
-      )
+      lease.rollback().then(() => this.#lend(lease, settle, fail), fail)
     })
+  }
+
+  get #hasToAsk(): boolean {
+    return this.context.guard === 'unless read-only' && this.#isReadOnly === undefined
+  }
+
+  #lend(lease: PgLease, settle: Settle, fail: (error: unknown) => void): void {
+    const { guard } = this.context
+    if (!this.#hasToAsk) {
+      lease.guarded = guard === 'always' || (guard !== undefined && this.#isReadOnly === false)
+      settle(undefined, lease)
+      return
+    }
+    lease.whyNotReadOnly().then(reason => {
+      this.#isReadOnly = reason === undefined
+      lease.guarded = reason !== undefined
+      if (reason !== undefined && !this.#hasTold) this.context.onGuarded?.(reason)
+      this.#hasTold ||= reason !== undefined
+      settle(undefined, lease)
+    }, fail)
   }
 }
 
@@ -100,13 +130,15 @@ class PgLease implements Lease {
   readonly #client: PgClient
   readonly pool: LendingPool
   trailer: Trailer | undefined
-  readonly #native: PgNativePool
-  #cancelling: Promise<void> | undefined
+  guarded = false
+  /** Resolves to whether it is over for certain. */
+  #cancelling: Promise<boolean> | undefined
   #released = false
+  /** The server has said goodbye on it: it ends at any moment. */
+  #isOver = false
 
-  constructor(client: PgClient, native: PgNativePool, pool: LendingPool) {
+  constructor(client: PgClient, pool: LendingPool) {
     this.#client = client
-    this.#native = native
     this.pool = pool
   }
 
@@ -130,13 +162,41 @@ class PgLease implements Lease {
       return first === undefined ? (begun as QueryResult<R>) : this.execute(first)
     }
     try {
-      return await this.#queryLast<R>(`${begin};${first.sql}`, statements.length, this.trailer)
+      return await this.#queryLast<R>(`${begin};${first.sql}`, statements.length)
     } catch (error) {
       // The error came before the status byte that tells whether BEGIN or `first` failed. An empty query is
       // allowed in any state and brings it.
       await this.#query('').catch(() => {})
       throw movedBack(error, begin.length + 1)
     }
+  }
+
+  /** When `query` fails, nothing behind it runs, and the transaction is still open. */
+  async guard<R>(statements: readonly string[], query: CompiledQuery): Promise<QueryResult<R>> {
+    const begin = statements.join(';')
+    const isOneMessage = query.parameters.length === 0
+    try {
+      if (isOneMessage) return await this.#queryLast<R>(`${begin};${query.sql}`, statements.length, 'commit')
+      await this.#query(begin)
+      const result = await this.execute<R>(query)
+      await this.#query('commit')
+      return result
+    } catch (error) {
+      // A connection on which that fails is not clean, and is thrown away when it is given back.
+      await this.rollback().catch(() => {})
+      throw isOneMessage ? movedBack(error, begin.length + 1) : error
+    }
+  }
+
+  /** Asks the server whether the connection is read-only by itself. @returns why it is not */
+  async whyNotReadOnly(): Promise<string | undefined> {
+    const { rows } = await this.#query(
+      "select pg_backend_pid() as pid, current_setting('default_transaction_read_only') as read_only",
+    )
+    const { pid, read_only: readOnly } = rows[0] as { pid: number; read_only: string }
+    // Whatever the setting is there now: server connections are shared, and another client may change it.
+    if (pid !== this.#client.processID) return 'a pooler stands before the server'
+    return readOnly === 'on' ? undefined : 'default_transaction_read_only is off'
   }
 
   commit(trailer?: Trailer): Promise<boolean> {
@@ -165,32 +225,26 @@ class PgLease implements Lease {
     await this.#query('rollback')
   }
 
-  stream<R>(query: CompiledQuery, chunkSize: number): AsyncIterableIterator<QueryResult<R>> {
-    return readCursor(this.#client, query, chunkSize)
-  }
-
-  cancel(): Promise<void> {
-    this.#cancelling ??= this.#cancel()
-    return this.#cancelling
-  }
-
-  async #cancel(): Promise<void> {
-    const pid = this.#client.processID
-    if (!pid) return
-    // A connection of its own: the pool may be exhausted by the very statements that are to be cancelled.
-    const control = new this.#native.Client({
-      ...this.#native.options,
-      password: this.#native.options.password,
-      connectionTimeoutMillis: CANCEL_CONNECT_PATIENCE,
-    })
+  async *stream<R>(query: CompiledQuery, chunkSize: number): AsyncIterableIterator<QueryResult<R>> {
+    let left: 'early' | 'failed' | 'at the end' = 'early'
     try {
-      await control.connect()
-      await control.query(`select pg_cancel_backend(${Number(pid)})`)
-    } catch {
-      // Unreachable server, revoked right: the caller throws the connection away when its patience ends.
+      yield* readCursor<R>(this.#client, query, chunkSize)
+      left = 'at the end'
+    } catch (error) {
+      left = 'failed'
+      throw error
     } finally {
-      await control.end().catch(() => {})
+      // A message of its own: until the cursor is closed, nothing else runs on the connection.
+      if (this.trailer !== undefined && left !== 'failed') {
+        const asked = this.#ask(this.trailer)
+        await (left === 'early' ? asked.catch(() => {}) : asked)
+      }
     }
+  }
+
+  async cancel(): Promise<void> {
+    this.#cancelling ??= requestCancel(this.#client, CANCEL_PATIENCE)
+    await this.#cancelling
   }
 
   release(broken = false): void {
@@ -198,7 +252,7 @@ class PgLease implements Lease {
       this.#giveBack(broken)
     } else {
       // A cancel that is on its way must not hit the next holder.
-      void this.#cancelling.then(() => this.#giveBack(false))
+      void this.#cancelling.then(isOver => this.#giveBack(!isOver))
     }
   }
 
@@ -207,41 +261,56 @@ class PgLease implements Lease {
     this.#released = true
     this.pool.returned(this)
     // Whatever the caller believes: a connection inside a transaction is nobody's to reuse.
-    this.#client.release(broken || this.inTransaction)
+    this.#client.release(broken || this.#isOver || this.inTransaction)
   }
 
   /** The extended protocol takes one statement a message, so behind bound parameters the trailer is one of its own. */
   async #executeWith<R>(query: CompiledQuery, trailer: Trailer): Promise<QueryResult<R>> {
-    if (query.parameters.length === 0) return this.#queryLast<R>(query.sql, 0, trailer)
+    if (query.parameters.length === 0) return this.#queryLast<R>(query.sql, 0)
     const result = await this.#query(query.sql, query.parameters)
-    const { rows } = await this.#query(trailer.sql)
-    trailer.receive(rows[0] as Record<string, unknown>)
+    await this.#ask(trailer)
     return result as QueryResult<R>
   }
 
-  /** Runs several statements in one message; resolves to what those behind the first `skipped` ones gave. */
-  #queryLast<R>(text: string, skipped: number, trailer?: Trailer): Promise<QueryResult<R>> {
+  async #ask(trailer: Trailer): Promise<void> {
+    const { rows } = await this.#query(trailer.sql)
+    trailer.receive(rows[0] as Record<string, unknown>)
+  }
+
+  /**
+   * Runs several statements in one message, the trailer and `last` behind them; resolves to what those behind the
+   * first `skipped` ones gave.
+   */
+  #queryLast<R>(text: string, skipped: number, last?: string): Promise<QueryResult<R>> {
+    const { trailer } = this
     // On a line of its own: the statement may end in a comment.
-    const message = trailer === undefined ? text : `${text}\n;${trailer.sql}`
+    let message = trailer === undefined ? text : `${text}\n;${trailer.sql}`
+    if (last !== undefined) message += `\n;${last}`
     return new Promise((resolve, reject) => {
       this.#client.query(message, undefined, (error, result) => {
         if (error) {
-          reject(this.pool.statementError(error))
+          reject(this.#failed(error))
           return
         }
-        // One result a statement. Several statements behind BEGIN give no rows, as in Kysely.
-        const results = result as unknown as PgResult[]
-        let end = results.length
+        // One result a statement (none for a mere comment). Several statements behind BEGIN give no rows, as in Kysely.
+        const results = [result].flat() as PgResult[]
+        let end = last === undefined ? results.length : results.length - 1
         if (trailer !== undefined) trailer.receive(results[--end]?.rows[0] as Record<string, unknown>)
         resolve(toQueryResult(end === skipped + 1 ? results[skipped] : undefined) as QueryResult<R>)
       })
     })
   }
 
+  #failed(error: unknown): unknown {
+    const { severity } = error as { severity?: unknown }
+    if (severity === 'FATAL' || isServerFailure(error)) this.#isOver = true
+    return this.pool.statementError(error)
+  }
+
   #query(text: string, values?: readonly unknown[]): Promise<QueryResult<unknown>> {
     return new Promise((resolve, reject) => {
       this.#client.query(text, values as unknown[] | undefined, (error, result) => {
-        if (error) reject(this.pool.statementError(error))
+        if (error) reject(this.#failed(error))
         else resolve(toQueryResult(result))
       })
     })

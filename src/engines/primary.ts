@@ -25,6 +25,10 @@ interface Candidate {
 /** While nobody accepts writes, how soon everybody is asked again, in milliseconds: at first, and at the latest. */
 const FIRST_SEARCH = 200
 const LAST_SEARCH = 1_000
+/** How long an application that starts asks on when servers answer late, in milliseconds. */
+const START_PATIENCE = 4_000
+/** How long a server may be silent before what it was in the middle of is given up, in milliseconds. */
+const SILENCE = 2_000
 
 /**
  * Which of an engine's servers accepts writes right now. A server that answers is not enough: one that has become
@@ -36,10 +40,16 @@ export class Primary {
   readonly #candidates: readonly Candidate[]
   readonly #onChange: (() => void)[] = []
   readonly #onMove: (() => Promise<void>)[] = []
+  readonly #onAbsent: ((error: Error, isSilent: boolean) => void)[] = []
   #current: Candidate
   /** Why there is none; undefined when there is one. */
   #absent: string | undefined = 'it has not been asked yet'
   #system: string | undefined
+  /** The latest that has been written to. A server on an earlier one has missed a promotion, and is no primary. */
+  #timeline = 0
+  #silence: NodeJS.Timeout | undefined
+  /** Whether somebody has not been able to follow when the primary moved. */
+  #lostFollowers = false
   #search: NodeJS.Timeout | undefined
   #searches = 0
   #closed = false
@@ -102,12 +112,22 @@ export class Primary {
   }
 
   /**
+   * Calls back when there is no primary any more; and again, with `isSilent`, when it has not been there for so long
+   * that it is better not to wait for the answers that it owes.
+   */
+  onAbsent(callback: (error: Error, isSilent: boolean) => void): void {
+    this.#onAbsent.push(callback)
+  }
+
+  /**
    * Finds the primary for the first time.
    *
    * @throws SQLA_ERR_PRIMARY_UNAVAILABLE when no server accepts writes
    */
   async start(): Promise<void> {
-    await this.check()
+    const deadline = performance.now() + START_PATIENCE
+    do await this.check()
+    while (!this.isPresent && this.#isSlow && !this.#closed && performance.now() < deadline)
     if (!this.isPresent) throw this.unavailable()
   }
 
@@ -119,30 +139,37 @@ export class Primary {
   close(): void {
     this.#closed = true
     clearTimeout(this.#search)
+    clearTimeout(this.#silence)
     for (const { monitor } of this.#candidates) monitor.stop()
   }
 
   #evaluate(): void {
-    if (this.#closed || isUnknown(this.#current.monitor)) return
+    if (this.#closed || this.#isUndecided(this.#current.monitor)) return
     const found = this.#find()
     const wasPresent = this.isPresent
     if (found === undefined) {
-      this.#absent = this.#candidates.map(({ label, monitor }) => `${label} ${describe(monitor)}`).join('; ')
+      this.#absent = this.#candidates
+        .map(({ label, monitor }) => `${label} ${describe(monitor, this.#timeline)}`)
+        .join('; ')
       if (wasPresent) {
         this.#context.log.error(
           { engine: this.#context.engine, reason: redact(this.#absent) },
           'no server accepts writes',
         )
+        this.#announceAbsence()
       }
       this.#searchOn()
     } else {
       const reading = found.monitor.reading as Reading
       const isFirst = this.#system === undefined
       this.#searches = 0
+      clearTimeout(this.#silence)
+      this.#timeline = reading.position.timeline
       this.#system ??= reading.position.system
       this.#absent = undefined
       this.history.add(reading.position.lsn, reading.at)
       if (found !== this.#current) this.#move(found, isFirst)
+      else if (this.#lostFollowers) this.#callFollowers()
       else if (!wasPresent && !isFirst) {
         this.#context.log.info(
           { engine: this.#context.engine, server: found.label },
@@ -153,6 +180,15 @@ export class Primary {
     for (const callback of this.#onChange) callback()
   }
 
+  /**
+   * Not asked yet, or being asked again because its connection ended, is no reason to leave it. Neither is one answer
+   * that came too late: on a busy machine that happens, and then no write would be accepted anywhere.
+   */
+  #isUndecided({ reading, failure, failures }: Monitor): boolean {
+    if (reading !== undefined) return false
+    return failure === undefined || (this.isPresent && failures === 1 && isTimeout(failure))
+  }
+
   /** Of several that accept writes, the latest timeline is right: the others have missed a promotion. */
   #find(): Candidate | undefined {
     let best: Candidate | undefined
@@ -160,6 +196,7 @@ export class Primary {
       const { reading } = candidate.monitor
       if (reading === undefined || reading.standby || reading.readOnly) continue
       if (this.#system !== undefined && reading.position.system !== this.#system) continue
+      if (reading.position.timeline < this.#timeline) continue
       const rival = best?.monitor.reading
       const isLater = rival === undefined || reading.position.timeline > rival.position.timeline
       const isSame = rival !== undefined && reading.position.timeline === rival.position.timeline
@@ -174,11 +211,36 @@ export class Primary {
     this.#current = to
     if (isFirst) return
     log.warn({ engine, from, to: to.label }, 'another server accepts writes now; the engine follows it')
+    this.#callFollowers()
+  }
+
+  #callFollowers(): void {
+    const { engine, log } = this.#context
+    const to = this.#current.label
+    this.#lostFollowers = false
     for (const callback of this.#onMove) {
-      callback().catch(error =>
-        log.error({ err: error, engine, to: to.label }, 'the engine could not follow the primary'),
-      )
+      callback().catch(error => {
+        // It is called again with the next answer.
+        this.#lostFollowers = true
+        log.error({ err: error, engine, to }, 'the engine could not follow the primary')
+      })
     }
+  }
+
+  get #isSlow(): boolean {
+    return this.#candidates.some(({ monitor: { failure } }) => failure !== undefined && isTimeout(failure))
+  }
+
+  #announceAbsence(): void {
+    const error = this.unavailable()
+    for (const callback of this.#onAbsent) callback(error, false)
+    clearTimeout(this.#silence)
+    this.#silence = setTimeout(() => {
+      // One that answers, if only to say that it accepts no writes, also answers what it was asked before.
+      if (this.#current.monitor.reading !== undefined) return
+      for (const callback of this.#onAbsent) callback(error, true)
+    }, SILENCE)
+    this.#silence.unref()
   }
 
   #searchOn(): void {
@@ -193,13 +255,18 @@ export class Primary {
   }
 }
 
-/** Not asked yet, or being asked again because its connection ended: no reason to leave it. */
-function isUnknown({ reading, failure }: Monitor): boolean {
-  return reading === undefined && failure === undefined
-}
-
-function describe({ reading, failure }: Monitor): string {
+function describe({ reading, failure }: Monitor, timeline: number): string {
   if (reading === undefined)
     return failure === undefined ? 'has not answered yet' : `cannot be reached: ${messageOf(failure)}`
-  return reading.standby ? 'is a standby' : 'is read-only'
+  if (reading.standby) return 'is a standby'
+  if (reading.readOnly) return 'is read-only'
+  return reading.position.timeline < timeline
+    ? `has missed a promotion: it writes timeline ${reading.position.timeline}, and timeline ${timeline} is the latest`
+    : 'is of another cluster'
+}
+
+/** Also pg's own word for a connection that was not there in time, which has no code. */
+function isTimeout(failure: unknown): boolean {
+  const { code, message } = failure as { code?: unknown; message?: unknown }
+  return code === 'ETIMEDOUT' || message === 'timeout expired'
 }

@@ -85,7 +85,8 @@ export class Registry implements Iterable<Engine> {
     await undefined
     const { primary: name } = this.#environment.routing
     const engine = this.#engines.get(name)
-    await this.#starting.get(name)
+    // An engine with replicas would wait for itself.
+    if (engine !== undefined && !hasReplicas(engine.options)) await this.#starting.get(name)
     if (engine?.primary !== undefined) return engine.primary
     throw new errors.SQLA_ERR_INVALID_OPTION(
       'routing.primary',

@@ -22,58 +22,114 @@ export class PgReplicaServer implements ReplicaServer {
   readonly weight: number
   readonly #template: ReplicaTemplate
   readonly #config: Address & Login
-  #native: PgNativePool
-  #pool: PgPool
+  /** Every pool that there has been; a lease knows only its own. */
+  readonly #pools = new WeakSet<ConnectionPool>()
+  #open: OpenPool
 
   constructor(name: string, weight: number, address: Address, login: Login, template: ReplicaTemplate) {
     this.name = name
     this.weight = weight
     this.#template = template
     this.#config = { ...address, ...login }
-    this.#native = this.#openNative()
-    this.#pool = new PgPool(this.#native, template.context)
+    this.#open = this.#openPool()
   }
 
   get pool(): PgPool {
-    return this.#pool
+    return this.#open.pool
+  }
+
+  owns(pool: ConnectionPool): boolean {
+    return this.#pools.has(pool)
   }
 
   openProbe(): ProbeClient {
     const timeout = this.#template.probeTimeout
-    return new this.#native.Client({
-      ...this.#native.options,
+    const { native } = this.#open
+    return new native.Client({
+      ...native.options,
       ...this.#config,
-      options: undefined,
+      options: null,
       application_name: 'fastify-sqlassist probe',
       connectionTimeoutMillis: timeout,
     }) as ProbeClient
   }
 
+  cut(error: Error): void {
+    const old = this.#open
+    this.#open = this.#openPool()
+    // By then whoever was promised an idle connection has it, and nobody is forgotten in the queue of the old pool.
+    setImmediate(() => {
+      old.pool.abandon()
+      old.pool.turnAway(error)
+      void old.native.end()
+      hangUp(old)
+    })
+  }
+
   async reinit(): Promise<void> {
-    const oldNative = this.#native
-    const oldPool = this.#pool
-    this.#native = this.#openNative()
-    this.#pool = new PgPool(this.#native, this.#template.context)
-    await this.#end(oldPool, oldNative)
+    const old = this.#open
+    this.#open = this.#openPool()
+    await this.#end(old)
   }
 
   close(): Promise<void> {
-    return this.#end(this.#pool, this.#native)
+    return this.#end(this.#open)
   }
 
-  async #end(pool: PgPool, native: PgNativePool): Promise<void> {
-    await this.#template.drain(pool)
-    await native.end()
+  /** A server that does not answer does not say goodbye either: then the sockets are closed from this side alone. */
+  async #end(open: OpenPool): Promise<void> {
+    await this.#template.drain(open.pool)
+    const timer = setTimeout(() => hangUp(open), this.#template.probeTimeout)
+    await open.native.end()
+    await Promise.all(
+      [...open.clients].map(client => new Promise<void>(resolve => client.once('end', resolve))),
+    )
+    clearTimeout(timer)
   }
 
-  #openNative(): PgNativePool {
+  #openPool(): OpenPool {
     const own = this.#template.native()
     const Pool = own.constructor as new (options: object) => PgNativePool
-    const pool = new Pool({ ...own.options, ...this.#config })
-    this.#template.prepare(pool)
+    const native = new Pool({ ...own.options, ...this.#config })
+    const clients = new Set<PgSocketOwner>()
+    this.#template.prepare(native)
+    watchClients(native as unknown as ClientFactory, clients)
     // A connection that the server has ended is thrown away; what ran on it says so itself.
-    pool.on('error', () => {})
-    pool.on('connect', client => client.on('error', () => {}))
-    return pool
+    native.on('error', () => {})
+    native.on('connect', client => client.on('error', () => {}))
+    const pool = new PgPool(native, this.#template.context)
+    this.#pools.add(pool)
+    return { native, pool, clients }
   }
+}
+
+interface OpenPool {
+  readonly native: PgNativePool
+  readonly pool: PgPool
+  /** Those included that are still connecting, which pg's own pool does not show. */
+  readonly clients: Set<PgSocketOwner>
+}
+
+/** What we use of a client of pg to close its socket. */
+interface PgSocketOwner {
+  readonly connection: { readonly stream: { destroy(): void } }
+  once(event: 'end', listener: () => void): unknown
+}
+
+interface ClientFactory {
+  Client: new (config: object) => PgSocketOwner
+}
+
+function watchClients(native: ClientFactory, clients: Set<PgSocketOwner>): void {
+  native.Client = class extends native.Client {
+    constructor(config: object) {
+      super(config)
+      clients.add(this)
+      this.once('end', () => clients.delete(this))
+    }
+  }
+}
+
+function hangUp({ clients }: OpenPool): void {
+  for (const { connection } of clients) connection.stream.destroy()
 }

@@ -37,6 +37,10 @@ export interface ReplicaServer {
   readonly weight: number
   readonly pool: ConnectionPool
   openProbe(): ProbeClient
+  /** Whether a pool is, or once was, the one to this server. */
+  owns(pool: ConnectionPool): boolean
+  /** The server is down: whoever uses it or waits for it is told, and no connection of that time is used again. */
+  cut(error: Error): void
   /** A fresh pool at once, while the old one is drained. */
   reinit(): Promise<void>
   close(): Promise<void>
@@ -133,7 +137,7 @@ export class ReplicaSet {
 
   /** The replica that a pool leads to; undefined for the primary's. */
   find(pool: ConnectionPool): Replica | undefined {
-    return this.#replicas.find(({ server }) => server.pool === pool)
+    return this.#replicas.find(({ server }) => server.owns(pool))
   }
 
   /** For messages: who is in which state, and why. */
@@ -251,8 +255,12 @@ export class ReplicaSet {
     if (state === 'online') this.#log.info(line, 'a replica serves reads')
     else this.#log.warn(line, 'a replica serves no reads')
     // What waits for an answer that does not come fails now, and is asked elsewhere.
-    if (state === 'down') replica.server.pool.abandon()
+    if (state === 'down') replica.server.cut(goneError(replica))
   }
+}
+
+function goneError({ server, reason }: Replica): Error {
+  return Object.assign(new Error(`replica ${server.name} is down: ${reason}`), { code: 'ECONNABORTED' })
 }
 
 function hasReached({ position }: Replica, wanted: Position): boolean {

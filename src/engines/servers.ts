@@ -15,7 +15,7 @@ import {
   splitClientUrl,
 } from './addresses.ts'
 import type { ConnectionPool, PoolContext } from './connection-pool.ts'
-import { type PgClientOwner, shapeClients } from './orm.ts'
+import { dialectOfConfig, isOrmInstance, type PgClientOwner, shapeClients } from './orm.ts'
 import type { PgNativePool } from './pg-pool.ts'
 import { Primary } from './primary.ts'
 import type { ProbeClient } from './probe.ts'
@@ -67,6 +67,15 @@ export async function findServers(context: ServersContext): Promise<Servers> {
       ownsPrimary: false,
     }
   }
+  if (dialectOfConfig(config as Options) !== 'postgresql') {
+    if (typeof config.clientUrl === 'object') {
+      throw new errors.SQLA_ERR_INVALID_OPTION(
+        `engines.${context.name}.orm.clientUrl`,
+        'must be one URL: looking among several servers for the one that accepts writes is for PostgreSQL',
+      )
+    }
+    return { config: config as Options, address: undefined, primary: undefined, ownsPrimary: false }
+  }
   const urls = urlsOf(config, context.name)
   const single = { ...config, ...(config.clientUrl === undefined ? {} : { clientUrl: urls[0] }) } as Options
   if (hasReplicas(context.options)) {
@@ -99,9 +108,15 @@ export async function findServers(context: ServersContext): Promise<Servers> {
   }
 }
 
-/** What the pools of an engine do when the server that accepts writes is gone. */
+/**
+ * What a pool of an engine does when the server that accepts writes is gone.
+ *
+ * @param follows whether the engine gets another pool when another server becomes the primary: until it is there,
+ *   nobody is lent a connection to the former one, which may still accept what would be lost
+ */
 export function primaryRules(
   primary: Primary,
+  follows: boolean,
 ): Pick<PoolContext, 'refuse' | 'onConnectError' | 'onStatementError'> {
   const suspect = (error: unknown): unknown => {
     if (!isServerFailure(error)) {
@@ -111,8 +126,13 @@ export function primaryRules(
     void primary.check()
     return primary.unavailable(error)
   }
+  const { address } = primary
   return {
-    refuse: () => (primary.isPresent ? undefined : primary.unavailable()),
+    refuse: () => {
+      if (!primary.isPresent) return primary.unavailable()
+      if (!follows || primary.address === address) return undefined
+      return primary.unavailable(new Error(`the engine is about to follow it to ${labelOf(primary.address)}`))
+    },
     onConnectError: suspect,
     onStatementError: suspect,
   }
@@ -129,6 +149,7 @@ export async function openReplicas(
   native: () => PgNativePool,
   drain: (pool: ConnectionPool) => Promise<void>,
   onDirty: () => void,
+  onGuarded: (reason: string, replica: string) => void,
 ): Promise<ReplicaSet> {
   const { replicas = [] } = context.options as ReaderOptions
   const config = context.options.orm as Options
@@ -136,12 +157,22 @@ export async function openReplicas(
   const userOptions = driverOptionsOf(config)
   const servers = replicas.map(options => {
     const { address, login } = replicaTarget(options, own)
-    return new PgReplicaServer(options.name ?? labelOf(address), options.weight ?? 1, address, login, {
+    const name = options.name ?? labelOf(address)
+    return new PgReplicaServer(name, options.weight ?? 1, address, login, {
       native,
-      context: { engine: context.name, acquireTimeout: context.acquireTimeout, onDirty },
+      context: {
+        engine: context.name,
+        acquireTimeout: context.acquireTimeout,
+        onDirty,
+        guard: 'unless read-only',
+        onGuarded: reason => onGuarded(reason, name),
+      },
       probeTimeout: context.routing.probe.timeout,
       prepare: pool => {
-        shapeClients(pool as unknown as PgClientOwner, context)
+        shapeClients(pool as unknown as PgClientOwner, {
+          acquireTimeout: context.acquireTimeout,
+          readOnly: true,
+        })
         userOptions.onPoolCreated?.(pool)
       },
       drain,
@@ -155,6 +186,29 @@ export async function openReplicas(
   const set = new ReplicaSet(context.name, servers, primary, context.routing, context.log)
   await set.start()
   return set
+}
+
+/**
+ * Replicas get pools of pg that are like the engine's own, so that one must be ours, and have nothing that only
+ * MikroORM would do to its connections.
+ *
+ * @throws SQLA_ERR_INVALID_OPTION
+ */
+export function assertCanHaveReplicas(name: string, orm: EngineOptions['orm']): void {
+  const problem = replicasProblem(orm)
+  if (problem !== undefined) throw new errors.SQLA_ERR_INVALID_OPTION(`engines.${name}.replicas`, problem)
+}
+
+function replicasProblem(orm: EngineOptions['orm']): string | undefined {
+  if (isOrmInstance(orm)) return 'need `orm` to be a configuration: an instance has its server already'
+  const config = orm as Options
+  if (dialectOfConfig(config) !== 'postgresql')
+    return 'need PostgreSQL, through connections that MikroORM opens'
+  const hook = (['onCreateConnection', 'onReserveConnection'] as const).find(key => config[key] !== undefined)
+  if (hook !== undefined || config.sessionContext === 'connection') {
+    return `do not go with ${hook ?? "sessionContext: 'connection'"}, which MikroORM would not run on their connections`
+  }
+  return undefined
 }
 
 export function hasReplicas(options: EngineOptions): boolean {

@@ -90,7 +90,9 @@ export function addHooks(
   app.addHook('onSend', commitUnlessRouteDoes)
   app.addHook('onRoute', route => {
     const config = (route.config ?? {}) as { db?: DbRouteOptions; [kRoute]?: RouteState }
-    if (config.db !== undefined) validateRouteOptions(`${route.method} ${route.url}`, config.db)
+    if (config.db !== undefined) {
+      validateRouteOptions(`${route.method} ${route.url}`, config.db, context.transport !== undefined)
+    }
     route.config = config
     config[kRoute] = { ...config.db, commitsLast: true }
     keepLast(route)

@@ -65,7 +65,17 @@ export class RequestScope {
     const { transport } = this.#context
     return {
       consistency: this.route.consistency,
-      ...(transport && { readToken: () => transport.read(this.request) }),
+      ...(transport && { readToken: () => this.#readToken(transport) }),
+    }
+  }
+
+  /** It is also asked for behind a COMMIT, which must not be turned into an error. */
+  #readToken(transport: TokenTransport): string | undefined {
+    try {
+      return transport.read(this.request)
+    } catch (error) {
+      this.log.error({ err: error }, 'the causal token could not be read; it is ignored')
+      return undefined
     }
   }
 
@@ -142,10 +152,14 @@ export class RequestScope {
     const { transport } = this.#context
     const token = transport === undefined ? undefined : this.container.freshToken
     if (transport === undefined || token === undefined) return
-    try {
-      transport.write(this.#reply, token)
-    } catch (error) {
+    const logFailure = (error: unknown): void =>
       this.log.error({ err: error }, 'the causal token could not be sent; the response stands')
+    try {
+      // An async function is a TokenTransport's `write` as well, for the compiler.
+      const sending: unknown = transport.write(this.#reply, token)
+      if (sending instanceof Promise) sending.catch(logFailure)
+    } catch (error) {
+      logFailure(error)
     }
   }
 

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, createSecretKey, hkdfSync, type KeyObject, timingSafeEqual } from 'node:crypto'
 import type { Position } from './position.ts'
 
 // v1.<issued>~<system>~<timeline>~<lsn>[~<system>~<timeline>~<lsn>…].<mac>
@@ -7,6 +7,8 @@ import type { Position } from './position.ts'
 const VERSION = 'v1'
 /** 128 bits of HMAC-SHA256: RFC 2104, section 5, allows truncating to half. */
 const MAC_BYTES = 16
+/** Of a mac in base64url. */
+const MAC_LENGTH = 22
 const MAX_LENGTH = 1_024
 
 /** Why a token was ignored. */
@@ -22,11 +24,11 @@ export type Positions = readonly Position[]
  * @param maxAge milliseconds after which a token says nothing any more
  */
 export class TokenSigner {
-  readonly #secrets: readonly string[]
+  readonly #keys: readonly KeyObject[]
   readonly #maxAge: number
 
   constructor(secrets: readonly string[], maxAge: number) {
-    this.#secrets = secrets
+    this.#keys = secrets.map(keyOf)
     this.#maxAge = maxAge
   }
 
@@ -38,7 +40,7 @@ export class TokenSigner {
       lsn.toString(36),
     ])
     const text = `${VERSION}.${[now.toString(36), ...fields].join('~')}`
-    return `${text}.${macOf(text, this.#secrets[0] as string).toString('base64url')}`
+    return `${text}.${macOf(text, this.#keys[0] as KeyObject)}`
   }
 
   /**
@@ -47,12 +49,15 @@ export class TokenSigner {
    * @param now milliseconds since the epoch
    */
   verify(token: string, now = Date.now()): Positions | TokenProblem {
+    // A transport of one's own may bring anything.
+    if (typeof token !== 'string') return 'malformed'
     const end = token.lastIndexOf('.')
     if (token.length > MAX_LENGTH || end === -1 || !token.startsWith(`${VERSION}.`)) return 'malformed'
     const text = token.slice(0, end)
-    const mac = Buffer.from(token.slice(end + 1), 'base64url')
-    if (mac.length !== MAC_BYTES) return 'malformed'
-    if (!this.#secrets.some(secret => timingSafeEqual(mac, macOf(text, secret)))) return 'forged'
+    // Compared as it is written: decoding base64 would skip odd characters.
+    const mac = Buffer.from(token.slice(end + 1))
+    if (mac.length !== MAC_LENGTH) return 'malformed'
+    if (!this.#keys.some(key => timingSafeEqual(mac, Buffer.from(macOf(text, key))))) return 'forged'
     // What we have signed, we have written: from here on the form is known.
     const [issued = '', ...fields] = text.slice(VERSION.length + 1).split('~')
     const age = now - Number.parseInt(issued, 36)
@@ -69,13 +74,14 @@ export class TokenSigner {
   }
 }
 
-/** Under a name of its own, so that nothing else that is signed with the same secret can be passed off as a token. */
-function macOf(text: string, secret: string): Buffer {
-  return createHmac('sha256', secret)
-    .update('fastify-sqlassist:')
-    .update(text)
-    .digest()
-    .subarray(0, MAC_BYTES)
+/** A key of its own: an application that signs whatever it is given with the same secret signs no token by that. */
+function keyOf(secret: string): KeyObject {
+  // Not bytes: Node 24 takes 20 µs more for an HMAC with them.
+  return createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', 'fastify-sqlassist causal token', 32)))
+}
+
+function macOf(text: string, key: KeyObject): string {
+  return createHmac('sha256', key).update(text).digest().subarray(0, MAC_BYTES).toString('base64url')
 }
 
 function parse36(text: string): bigint {

@@ -16,12 +16,13 @@ const SERVER_CODES = new Set([
   'EAI_AGAIN',
 ])
 
-/** pg has no code for a connection that ended, or did not come up in time. */
-const CONNECTION_ENDED = /connection terminated|connection error and is not queryable|client was closed/i
+/** pg has no code for a connection that ended, or did not come up in time (`timeout expired`). */
+const CONNECTION_ENDED =
+  /^timeout expired$|connection terminated|connection error and is not queryable|client was closed/i
 
 /** Whether the server has gone, is going, or cannot be reached: then another one may answer. */
 export function isServerFailure(error: unknown): boolean {
-  const { code, message } = error as { code?: unknown; message?: unknown }
+  const { code, message } = fieldsOf(error)
   if (typeof code === 'string' && code !== '') return SERVER_CODES.has(code) || code.startsWith('08')
   return typeof message === 'string' && CONNECTION_ENDED.test(message)
 }
@@ -31,11 +32,18 @@ export function isServerFailure(error: unknown): boolean {
  * Conflicts"): the statement itself is in order.
  */
 export function isRecoveryConflict(error: unknown): boolean {
-  const { code, message } = error as { code?: unknown; message?: unknown }
-  return code === '40001' && typeof message === 'string' && message.includes('conflict with recovery')
+  const { code, message, routine } = fieldsOf(error)
+  if (code !== '40001') return false
+  // The message is in the server's language; the function that wrote it is not, but its name may change.
+  return /recovery.?conflict/i.test(String(routine)) || /conflict with recovery/.test(String(message))
 }
 
 /** Whether a server that should accept writes has said that it does not. */
 export function isReadOnlyServer(error: unknown): boolean {
-  return (error as { code?: unknown }).code === '25006'
+  return fieldsOf(error).code === '25006'
+}
+
+/** A `password` function of the application may reject with anything. */
+function fieldsOf(error: unknown): { code?: unknown; message?: unknown; routine?: unknown } {
+  return error ?? {}
 }

@@ -8,8 +8,10 @@ import {
   milliseconds,
   object,
   oneOf,
+  port,
   positive,
   string,
+  url,
 } from '../option-checks.ts'
 
 /**
@@ -99,6 +101,8 @@ const secret: Check = value => {
 }
 const tokenName: Check = value =>
   typeof value === 'string' && HTTP_TOKEN.test(value) ? undefined : 'must be a name that HTTP allows'
+const oneServer = (clientUrl: string): string | undefined =>
+  new URL(clientUrl).hostname.includes(',') ? 'names several servers, and a replica is one' : undefined
 const passwordLike: Check = value =>
   typeof value === 'string' || typeof value === 'function' ? undefined : 'must be a string or a function'
 
@@ -108,7 +112,8 @@ const ROUTING: Record<string, Check> = {
   maxLag: object,
   wait: value => (value === 0 ? undefined : milliseconds(value)),
   onUnavailable: oneOf(['primary', 'error']),
-  token: object,
+  // What is given instead could be the secret.
+  token: value => (object(value) === undefined ? undefined : 'must be an object with a secret'),
   probe: object,
 }
 const MAX_LAG: Record<string, Check> = { ms: milliseconds, bytes: positive }
@@ -123,9 +128,9 @@ const TOKEN: Record<string, Check> = {
 const REPLICA: Record<string, Check> = {
   name: string,
   weight: positive,
-  clientUrl: string,
+  clientUrl: value => url(value) ?? oneServer(value as string),
   host: string,
-  port: positive,
+  port,
   user: string,
   password: passwordLike,
   dbName: string,
@@ -183,9 +188,6 @@ export function validateReplicas(where: string, replicas: unknown): void {
     check(REPLICA, replica, `${where}[${index}].`)
     if (replica.clientUrl === undefined && replica.host === undefined) {
       throw new errors.SQLA_ERR_INVALID_OPTION(`${where}[${index}]`, 'needs a clientUrl or a host')
-    }
-    if (replica.clientUrl !== undefined && !URL.canParse(replica.clientUrl)) {
-      throw new errors.SQLA_ERR_INVALID_OPTION(`${where}[${index}].clientUrl`, 'is not a URL')
     }
   }
 }

@@ -43,6 +43,15 @@ export const PRIMARY_POSITION = `select case when pg_is_in_recovery() then null
   else pg_current_wal_flush_lsn() end::text as lsn,
   case when pg_is_in_recovery() then null else substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8) end as timeline`
 
+/**
+ * The same behind the COMMIT of a transaction that may have turned `synchronous_commit` off for itself: it may be
+ * visible before it was flushed, and afterwards nobody can tell.
+ */
+export const PRIMARY_INSERT_POSITION = PRIMARY_POSITION.replace(
+  "current_setting('synchronous_commit') = 'off'",
+  'true',
+)
+
 /** The answer to {@link PRIMARY_POSITION}; undefined when it is no primary. */
 export function primaryPosition(system: string, row: Record<string, unknown>): Position | undefined {
   const { lsn, timeline } = row as { lsn: string | null; timeline: string | null }
@@ -58,7 +67,7 @@ export class Causality {
   readonly context: CausalContext
   readonly consistency: Consistency
   readonly #origin: CausalOrigin
-  readonly #written = new Set<string>()
+  #written: Set<string> | undefined
   /** One a cluster; there is hardly ever a second one. */
   #seen: Position[] = []
   #brought: Positions | undefined
@@ -96,11 +105,12 @@ export class Causality {
 
   /** This request has sent a write to the cluster: from now on its reads go to the primary as well. */
   noteWrite(system: string): void {
+    this.#written ??= new Set()
     this.#written.add(system)
   }
 
   hasWritten(system: string): boolean {
-    return this.#written.size > 0 && this.#written.has(system)
+    return this.#written?.has(system) ?? false
   }
 
   /** The token for the client; undefined when there is nothing to tell. */

@@ -9,11 +9,6 @@ export interface ConnectionContext {
   readonly readOnly: boolean
   /** The statements that begin a transaction of this engine. */
   readonly begin: readonly string[]
-  /**
-   * Whether every statement outside a transaction needs a read-only one around it, because the connections
-   * themselves are not read-only: the pool belongs to the application, which may write through it.
-   */
-  readonly guarded: boolean
   /** The pool that new transactions take their connection from: after a reinit it is another one. */
   readonly pool: Pick<ConnectionPool, 'acquire'>
   /** Asked in the round trip of COMMIT. */

@@ -17,13 +17,14 @@ const REPLICA_POSITION = 'select case when pg_is_in_recovery() then pg_last_wal_
 export class ReadRoute implements ConnectionContext {
   readonly name: string
   readonly readOnly = true
-  readonly guarded = false
   readonly #engine: Engine
   readonly #set: ReplicaSet
   readonly #causality: Causality
   #replica: Replica | undefined
   /** Replicas that have failed this request. */
   #failed: Replica[] = []
+  /** Whether the primary has failed it, too: it gets one more chance. */
+  #primaryFailed = false
   #hasRead = false
   /** Leases whose answer is not worth anything: the server was not where we believed it to be. */
   #doubtful: WeakSet<Lease> | undefined
@@ -53,10 +54,11 @@ export class ReadRoute implements ConnectionContext {
       const wanted = this.#wanted
       const replica = this.#pick(wanted) ?? (wanted && (await this.#waitFor(wanted)))
       if (replica === undefined) break
+      // Before anything is waited for: what the request reads at the same time goes to the same replica.
+      this.#replica = replica
       try {
         const lease = await replica.server.pool.acquire()
         this.#causality.context.figures.reads.replica++
-        this.#replica = replica
         this.#hasRead = true
         if (this.#isTracking) lease.trailer = this.#replicaTrailer(replica, wanted, lease)
         return lease
@@ -75,12 +77,14 @@ export class ReadRoute implements ConnectionContext {
   repeats(lease: Lease, error?: unknown): boolean {
     const failed =
       error === undefined ? this.#doubtful?.has(lease) : isServerFailure(error) || isRecoveryConflict(error)
-    if (!failed) return false
     const replica = this.#set.find(lease.pool)
     if (replica === undefined) {
-      // The primary: another try finds the one that has taken its place, or says that there is none.
-      return error === undefined ? false : this.#set.primary.isPresent
+      // A primary that went away in the middle: another try finds a replica, its successor, or that there is none.
+      if (this.#primaryFailed || !(error instanceof errors.SQLA_ERR_PRIMARY_UNAVAILABLE)) return false
+      this.#primaryFailed = true
+      return true
     }
+    if (!failed) return false
     this.#leave(replica)
     this.#causality.context.figures.repeated++
     return true
@@ -113,7 +117,8 @@ export class ReadRoute implements ConnectionContext {
 
   async #waitFor(wanted: Position): Promise<Replica | undefined> {
     this.#causality.context.figures.waited++
-    return this.#set.catchUp(wanted, this.#failed)
+    await this.#set.catchUp(wanted, this.#failed)
+    return this.#pick(wanted)
   }
 
   #leave(replica: Replica): void {

@@ -40,36 +40,32 @@ export class StatementConnection extends SessionConnection {
   protected async run<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     this.#running++
     try {
-      // Once, or twice when the first server could not do it.
-      return (
-        (await this.#runOnce<R>(query, this.context.repeats !== undefined)) ?? (await this.#again<R>(query))
-      )
+      for (;;) {
+        // Once; again for each server that could not do it.
+        const result = await this.#runOnce<R>(query)
+        if (result !== undefined) return result
+        this.assertUsable()
+      }
     } finally {
       this.#ended()
     }
   }
 
-  async #again<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    this.assertUsable()
-    return (await this.#runOnce<R>(query, false)) as QueryResult<R>
-  }
-
   /** @returns undefined when the statement is to be run again */
-  async #runOnce<R>(query: CompiledQuery, mayRepeat: boolean): Promise<QueryResult<R> | undefined> {
+  async #runOnce<R>(query: CompiledQuery): Promise<QueryResult<R> | undefined> {
     const { context } = this
     const lease = await context.pool.acquire()
     this.assertStillWanted(lease)
     this.#leases.push(lease)
     try {
-      const result = await (context.guarded ? lease.begin<R>(context.begin, query) : lease.execute<R>(query))
-      if (mayRepeat && context.repeats?.(lease)) return undefined
+      const result = await (lease.guarded ? lease.guard<R>(context.begin, query) : lease.execute<R>(query))
+      if (context.repeats?.(lease)) return undefined
       if (context.noteStatement?.(query.sql)) await context.afterWrite?.(lease)
       return result
     } catch (error) {
-      if (mayRepeat && !this.closed && context.repeats?.(lease, error)) return undefined
+      if (!this.closed && context.repeats?.(lease, error)) return undefined
       throw error
     } finally {
-      if (context.guarded) await this.#leaveGuard(lease)
       this.#giveBack(lease)
     }
   }
@@ -85,13 +81,14 @@ export class StatementConnection extends SessionConnection {
       this.assertStillWanted(lease)
       this.#leases.push(lease)
       try {
-        if (this.context.guarded) await lease.begin(this.context.begin)
+        if (lease.guarded) await lease.begin(this.context.begin)
         rows = lease.stream<R>(query, chunkSize)
         this.#streams ??= new Set()
         this.#streams.add(rows)
         yield* rows
+        if (this.context.noteStatement?.(query.sql)) await this.context.afterWrite?.(lease)
       } finally {
-        if (this.context.guarded) await this.#leaveGuard(lease)
+        await this.#leaveGuard(lease)
         this.#giveBack(lease)
       }
     } finally {
@@ -125,14 +122,14 @@ export class StatementConnection extends SessionConnection {
   /** Whoever never came back for the rest of its stream still holds a connection. */
   protected async end(): Promise<void> {
     for (const lease of this.#leases.slice()) {
-      if (this.context.guarded) await this.#leaveGuard(lease)
+      await this.#leaveGuard(lease)
       this.#giveBack(lease)
     }
   }
 
-  /** Ends the read-only transaction around a statement; a lease on which that fails is not clean, and says so. */
+  /** Ends the read-only transaction around a stream; a lease on which that fails is not clean, and says so. */
   async #leaveGuard(lease: Lease): Promise<void> {
-    if (lease.inTransaction) await lease.rollback().catch(() => {})
+    if (lease.guarded && lease.inTransaction) await lease.rollback().catch(() => {})
   }
 
   #giveBack(lease: Lease): void {

@@ -78,6 +78,7 @@ export class TransactionConnection extends SessionConnection {
     query: CompiledQuery,
     chunkSize: number,
   ): AsyncIterableIterator<QueryResult<R>> {
+    this.context.noteStatement?.(query.sql)
     const { promise: turn, resolve: endTurn } = Promise.withResolvers<void>()
     const lease = await this.exclusively(async () => {
       if (this.#lease === undefined) await this.#start()
@@ -150,12 +151,32 @@ export class TransactionConnection extends SessionConnection {
   async #start<R>(first?: CompiledQuery): Promise<QueryResult<R>> {
     const statements = this.#begin ?? this.context.begin
     this.#begin = undefined
+    for (;;) {
+      // Once; again for each server that could not do it: nothing has been seen of it yet.
+      const result = await this.#startOnce<R>(statements, first)
+      if (result !== undefined) return result
+      this.assertUsable()
+    }
+  }
+
+  /** @returns undefined when the transaction is to begin again, elsewhere */
+  async #startOnce<R>(
+    statements: readonly string[],
+    first: CompiledQuery | undefined,
+  ): Promise<QueryResult<R> | undefined> {
     const lease = await this.context.pool.acquire()
     this.assertStillWanted(lease)
     this.#lease = lease
     try {
-      return await lease.begin<R>(statements, first)
+      const result = await lease.begin<R>(statements, first)
+      if (!this.context.repeats?.(lease)) return result
+      await this.end()
+      return undefined
     } catch (error) {
+      if (!this.closed && this.context.repeats?.(lease, error)) {
+        await this.end()
+        return undefined
+      }
       // When BEGIN itself failed, the next statement must not run outside a transaction: it begins again.
       if (!lease.inTransaction) {
         this.#lease = undefined

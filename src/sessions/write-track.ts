@@ -1,9 +1,10 @@
 import { CompiledQuery } from 'kysely'
 import type { ConnectionPool, Lease, Trailer } from '../engines/connection-pool.ts'
 import type { Engine } from '../engines/engine.ts'
-import { type Causality, PRIMARY_POSITION, primaryPosition } from './causality.ts'
+import { type Causality, PRIMARY_INSERT_POSITION, PRIMARY_POSITION, primaryPosition } from './causality.ts'
 import type { ConnectionContext } from './connection.ts'
 
+const SYNCHRONOUS_COMMIT = /\bsynchronous_commit\b/i
 const POSITION_QUERY = CompiledQuery.raw(PRIMARY_POSITION)
 
 /** An engine whose writes replicas replay: what a session commits is where its client's next read must be. */
@@ -11,6 +12,7 @@ export class WriteTrack implements ConnectionContext {
   readonly #engine: Engine
   readonly #system: string
   readonly #causality: Causality
+  #mayBeAsynchronous = false
 
   constructor(engine: Engine, system: string, causality: Causality) {
     this.#engine = engine
@@ -26,10 +28,6 @@ export class WriteTrack implements ConnectionContext {
     return this.#engine.readOnly
   }
 
-  get guarded(): boolean {
-    return this.#engine.guarded
-  }
-
   get begin(): readonly string[] {
     return this.#engine.begin
   }
@@ -42,7 +40,7 @@ export class WriteTrack implements ConnectionContext {
   get commitTrailer(): Trailer | undefined {
     if (!this.#causality.isTracking) return undefined
     return {
-      sql: PRIMARY_POSITION,
+      sql: this.#mayBeAsynchronous ? PRIMARY_INSERT_POSITION : PRIMARY_POSITION,
       receive: row => {
         const position = primaryPosition(this.#system, row)
         if (position !== undefined) this.#causality.note(position)
@@ -51,7 +49,9 @@ export class WriteTrack implements ConnectionContext {
   }
 
   noteStatement(sql: string): boolean {
-    if (sql.startsWith('select ')) return false
+    if (!sql.startsWith('select "') && SYNCHRONOUS_COMMIT.test(sql)) this.#mayBeAsynchronous = true
+    // A function may write. In a transaction that is known with its COMMIT.
+    if (sql.startsWith('select ')) return this.#engine.autocommit && sql.includes('(')
     this.#causality.noteWrite(this.#system)
     return true
   }

@@ -1,37 +1,81 @@
 import t from 'tap'
-import { NOTHING, Note } from '../support/app.ts'
-import { Browser, replicatedCluster, routedApp, statesBecome } from '../support/routed-app.ts'
-import type { FastifyInstance } from 'fastify'
+import { NOTHING } from '../support/app.ts'
+import {
+  addNoteRoutes,
+  allCurrent,
+  Browser,
+  PATIENT_PROBE,
+  replicatedCluster,
+  routedApp,
+} from '../support/routed-app.ts'
+import { keepReplaysPausing, writeThenRead } from '../support/write-then-read.ts'
 
-const SERVER = 'select inet_server_port() as port'
+const PAIRS = 1_000
+const CLIENTS = 50
 
-function routes(app: FastifyInstance): void {
-  app.post('/notes/:tag', async (request, reply) => {
-    const note = request.db.writer.create(Note, { tag: (request.params as { tag: string }).tag, body: 'a' })
-    reply.code(201)
-    return note
-  })
-  app.get('/notes/:tag', async (request, reply) => {
-    const { reader } = request.db
-    const note = await reader.findOne(Note, { tag: (request.params as { tag: string }).tag })
-    const [{ port }] = (await reader.execute(SERVER)) as [{ port: number }]
-    if (note === null) reply.code(404)
-    return { port, found: note !== null }
-  })
-}
-
-t.test('a write and the read behind it', async t => {
+t.test('a write and the read behind it, while the replicas are late in turns', async t => {
   const cluster = await replicatedCluster(t, 2)
-  const [first, second] = cluster.replicas
-  const test = await routedApp(t, cluster, { routes })
-  t.same(await statesBecome(test, { replica1: 'online', replica2: 'online' }), { replica1: 'online', replica2: 'online' })
-  const standbys = [first?.port, second?.port]
-  const browser = new Browser(test)
-  for (let i = 0; i < 20; i++) {
-    t.equal((await browser.ask('POST', `/notes/n${i}`, {})).status, 201)
-    const read = await browser.ask('GET', `/notes/n${i}`)
-    t.same([read.status, standbys.includes(JSON.parse(read.body).port)], [200, true], `${read.body}`)
+  const test = await routedApp(t, cluster, {
+    max: 10,
+    server: { logger: false },
+    routing: { probe: PATIENT_PROBE },
+    routes: app => {
+      addNoteRoutes(app)
+      addNoteRoutes(app, 'eventual', '/eventual')
+    },
+  })
+  await allCurrent(test, cluster)
+
+  let done = 0
+  const onPair = (): void => {
+    done++
   }
-  console.log(test.app.sqlAssist.routing, test.app.sqlAssist.engines.get('reader').replicas)
+
+  await t.test(`${PAIRS} pairs by ${CLIENTS} clients: none is missed`, async t => {
+    const { reads } = test.app.sqlAssist.routing
+    const before = { ...reads }
+    const pausing = keepReplaysPausing(cluster, () => done)
+    const { stale, statuses } = await writeThenRead(test, {
+      pairs: PAIRS,
+      clients: CLIENTS,
+      name: 'session',
+      onPair,
+    })
+    const pauses = await pausing.end()
+    t.same(stale, [], 'nobody misses what it has written')
+    t.same(statuses, { 200: PAIRS, 201: PAIRS })
+    t.ok(pauses >= 4, `replay was paused ${pauses} times`)
+    t.comment(`${pauses} pauses`, {
+      replica: reads.replica - before.replica,
+      primary: reads.primary - before.primary,
+    })
+    t.ok(reads.replica > before.replica, 'replicas have served reads')
+  })
+
+  await t.test('the same with consistency eventual misses some: so the test can fail', async t => {
+    await allCurrent(test, cluster)
+    const pausing = keepReplaysPausing(cluster, () => done)
+    const { stale } = await writeThenRead(test, {
+      pairs: PAIRS,
+      clients: CLIENTS,
+      name: 'eventual',
+      prefix: '/eventual',
+      onPair,
+    })
+    await pausing.end()
+    t.ok(stale.length > 0, `${stale.length} of ${PAIRS} reads missed the write`)
+    t.comment(`${stale.length} stale`)
+  })
+
+  await t.test('another client, without the token, may miss it', async t => {
+    await allCurrent(test, cluster)
+    for (const replica of cluster.replicas) await replica.pauseReplay()
+    const writer = new Browser(test)
+    t.equal((await writer.ask('POST', '/notes/others', {})).status, 201)
+    t.equal((await new Browser(test).ask('GET', '/notes/others')).status, 404)
+    t.equal((await writer.ask('GET', '/notes/others')).status, 200)
+  })
+
+  await allCurrent(test, cluster)
   t.same(await test.remains(), NOTHING)
 })
