@@ -45,6 +45,7 @@ export type {
   Consistency,
   ReplicaOptions,
   RoutingOptions,
+  TokenKind,
   TokenOptions,
   TokenTransport,
 } from './routing/routing-options.ts'

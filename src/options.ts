@@ -50,6 +50,7 @@ export interface WriterOptions extends EngineOptionsBase {
   readOnly?: false
   autocommit?: false
   snapshot?: never
+  replicas?: never
   /** Isolation level of every transaction. Default: the server's. */
   isolationLevel?: IsolationLevel | `${IsolationLevel}`
 }
@@ -74,6 +75,7 @@ export interface AutocommitOptions extends EngineOptionsBase {
   readOnly?: false
   autocommit: true
   snapshot?: never
+  replicas?: never
   isolationLevel?: IsolationLevel | `${IsolationLevel}`
 }
 

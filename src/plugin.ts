@@ -126,6 +126,7 @@ async function register(app: FastifyInstance, options: SqlAssistOptions): Promis
       consistency: routing.consistency,
       signer: token && secrets && new TokenSigner(secrets, token.maxAge),
       figures,
+      commits: new Map(),
     },
     registry,
     anyPreferences: options.anyPreferences ?? ['reader', 'writer'],

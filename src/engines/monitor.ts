@@ -92,6 +92,7 @@ export class Monitor {
   }
 
   async #check(): Promise<void> {
+    if (this.#stopped) return
     try {
       this.reading = await this.#probe.ask()
       this.failure = undefined

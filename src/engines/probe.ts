@@ -7,6 +7,7 @@ export interface ProbeClient {
   query(text: string): Promise<{ rows: unknown[] }>
   end(): Promise<void>
   on(event: 'error' | 'end', listener: () => void): unknown
+  readonly connection: { readonly stream: { destroy(): void } }
 }
 
 /** How a server said it is. */
@@ -54,6 +55,8 @@ export class Probe {
   readonly #timeout: number
   #client: ProbeClient | undefined
   #closed = false
+  /** Ends the waiting for an answer. */
+  #giveUp: ((error: Error) => void) | undefined
   /** Called when the connection has ended by itself: whatever was known of the server was known of it before. */
   onLost: (() => void) | undefined
 
@@ -80,6 +83,7 @@ export class Probe {
 
   close(): void {
     this.#closed = true
+    this.#giveUp?.(closed())
     this.#hangUp()
   }
 
@@ -94,32 +98,41 @@ export class Probe {
     client.on('error', lost)
     client.on('end', lost)
     await this.#inTime(client.connect())
-    if (this.#closed) throw Object.assign(new Error('the probe was closed'), { code: 'ECONNABORTED' })
+    if (this.#closed) throw closed()
     return client
   }
 
-  /** pg cuts the socket of a client that ends in the middle of a question; there is nothing to wait for. */
+  /** A server that does not answer does not say goodbye either: then the socket is closed from this side alone. */
   #hangUp(): void {
     const client = this.#client
+    if (client === undefined) return
     this.#client = undefined
-    client?.end().catch(() => {})
+    const timer = setTimeout(() => client.connection.stream.destroy(), this.#timeout)
+    timer.unref()
+    client
+      .end()
+      .catch(() => {})
+      .finally(() => clearTimeout(timer))
   }
 
   async #inTime<T>(answer: Promise<T>): Promise<T> {
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => {
-        const message = `no answer within ${this.#timeout} ms`
-        reject(Object.assign(new Error(message), { code: 'ETIMEDOUT' }))
-      }, this.#timeout)
-    })
+    const { promise: late, reject } = Promise.withResolvers<never>()
+    this.#giveUp = reject
+    const timer = setTimeout(() => {
+      reject(Object.assign(new Error(`no answer within ${this.#timeout} ms`), { code: 'ETIMEDOUT' }))
+    }, this.#timeout)
     answer.catch(() => {})
     try {
       return await Promise.race([answer, late])
     } finally {
+      this.#giveUp = undefined
       clearTimeout(timer)
     }
   }
+}
+
+function closed(): Error {
+  return Object.assign(new Error('the probe was closed'), { code: 'ECONNABORTED' })
 }
 
 function readingOf(row: Row): Reading {

@@ -55,6 +55,10 @@ export interface Servers {
 export async function findServers(context: ServersContext): Promise<Servers> {
   const { orm } = context.options
   const config = orm as Options & { clientUrl?: string | readonly string[] }
+  const isWatched = context.isPrimary || hasReplicas(context.options)
+  if (!isWatched && typeof config.clientUrl === 'string' && !config.clientUrl.includes(',')) {
+    return { config: config as Options, address: undefined, primary: undefined, ownsPrimary: false }
+  }
   if (config.clientUrl === undefined && config.host === undefined) {
     const primary = hasReplicas(context.options) ? await context.primary() : undefined
     if (primary === undefined)

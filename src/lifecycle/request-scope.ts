@@ -65,16 +65,16 @@ export class RequestScope {
     const { transport } = this.#context
     return {
       consistency: this.route.consistency,
-      ...(transport && { readToken: () => this.#readToken(transport) }),
+      ...(transport && { readTokens: () => this.#readTokens(transport) }),
     }
   }
 
   /** It is also asked for behind a COMMIT, which must not be turned into an error. */
-  #readToken(transport: TokenTransport): string | undefined {
+  #readTokens(transport: TokenTransport): string | readonly string[] | undefined {
     try {
       return transport.read(this.request)
     } catch (error) {
-      this.log.error({ err: error }, 'the causal token could not be read; it is ignored')
+      this.log.error({ err: error }, 'the causal tokens could not be read; they are ignored')
       return undefined
     }
   }
@@ -150,13 +150,13 @@ export class RequestScope {
   /** What has been committed and seen goes to the client. It cannot fail any more: the outcome stands. */
   #sendToken(): void {
     const { transport } = this.#context
-    const token = transport === undefined ? undefined : this.container.freshToken
-    if (transport === undefined || token === undefined) return
+    const fresh = transport === undefined ? undefined : this.container.freshToken
+    if (transport === undefined || fresh === undefined) return
     const logFailure = (error: unknown): void =>
       this.log.error({ err: error }, 'the causal token could not be sent; the response stands')
     try {
       // An async function is a TokenTransport's `write` as well, for the compiler.
-      const sending: unknown = transport.write(this.#reply, token)
+      const sending: unknown = transport.write(this.#reply, fresh.token, fresh.kind)
       if (sending instanceof Promise) sending.catch(logFailure)
     } catch (error) {
       logFailure(error)

@@ -35,7 +35,7 @@ export async function runScope<T>(
     label: () => options.name ?? 'run()',
     request: options.request,
     log,
-    causal: { consistency: options.consistency, readToken: () => options.token },
+    causal: { consistency: options.consistency, readTokens: () => options.token },
   })
   if (typeof fn !== 'function') throw new errors.SQLA_ERR_INVALID_OPTION('run(fn)', 'fn must be a function')
   try {

@@ -2,12 +2,10 @@ import { createHmac, createSecretKey, hkdfSync, type KeyObject, timingSafeEqual 
 import type { Position } from './position.ts'
 
 // v1.<issued>~<system>~<timeline>~<lsn>[~<system>~<timeline>~<lsn>…].<mac>
-// Numbers in base 36, the mac in base64url: all of it may stand in a cookie and in a header.
+// Numbers as they are read fastest, the mac in base64url: all of it may stand in a cookie and in a header.
 
 const VERSION = 'v1'
-/** 128 bits of HMAC-SHA256: RFC 2104, section 5, allows truncating to half. */
-const MAC_BYTES = 16
-/** Of a mac in base64url. */
+/** Characters of base64url, so 132 bits of HMAC-SHA256: RFC 2104, section 5, allows truncating to half. */
 const MAC_LENGTH = 22
 const MAX_LENGTH = 1_024
 
@@ -35,9 +33,9 @@ export class TokenSigner {
   /** @param now milliseconds since the epoch */
   sign(positions: Positions, now = Date.now()): string {
     const fields = positions.flatMap(({ system, timeline, lsn }) => [
-      BigInt(system).toString(36),
+      system,
       timeline.toString(36),
-      lsn.toString(36),
+      lsn.toString(16),
     ])
     const text = `${VERSION}.${[now.toString(36), ...fields].join('~')}`
     return `${text}.${macOf(text, this.#keys[0] as KeyObject)}`
@@ -65,9 +63,9 @@ export class TokenSigner {
     const positions: Position[] = []
     for (let at = 0; at < fields.length; at += 3) {
       positions.push({
-        system: parse36(fields[at] as string).toString(),
+        system: fields[at] as string,
         timeline: Number.parseInt(fields[at + 1] as string, 36),
-        lsn: parse36(fields[at + 2] as string),
+        lsn: BigInt(`0x${fields[at + 2]}`),
       })
     }
     return positions
@@ -81,11 +79,5 @@ function keyOf(secret: string): KeyObject {
 }
 
 function macOf(text: string, key: KeyObject): string {
-  return createHmac('sha256', key).update(text).digest().subarray(0, MAC_BYTES).toString('base64url')
-}
-
-function parse36(text: string): bigint {
-  let value = 0n
-  for (const digit of text) value = value * 36n + BigInt(Number.parseInt(digit, 36))
-  return value
+  return createHmac('sha256', key).update(text).digest('base64url').slice(0, MAC_LENGTH)
 }

@@ -13,8 +13,8 @@ export interface Position {
 
 /** An LSN as PostgreSQL writes it: `16/B374D848`. */
 export function parseLsn(text: string): bigint {
-  const [high = '', low = ''] = text.split('/')
-  return (BigInt(`0x${high}`) << 32n) | BigInt(`0x${low}`)
+  const slash = text.indexOf('/')
+  return BigInt(`0x${text.slice(0, slash)}${text.slice(slash + 1).padStart(8, '0')}`)
 }
 
 /** The reverse of {@link parseLsn}. */

@@ -34,12 +34,18 @@ export interface ReplicaOptions {
   dbName?: string
 }
 
+/**
+ * What a token is about: what its client has written, or only what it has read. Kept apart, an answer to a slow read
+ * that comes late does not take away what a write has told meanwhile.
+ */
+export type TokenKind = 'write' | 'read'
+
 /** Takes causal tokens to clients and back. */
 export interface TokenTransport {
-  /** @returns what the client brought along, if anything */
-  read(request: FastifyRequest): string | undefined
+  /** @returns what the client brought along, if anything; of several tokens, each counts */
+  read(request: FastifyRequest): string | readonly string[] | undefined
   /** Called before the headers are sent, when the client has written or seen something new. */
-  write(reply: FastifyReply, token: string): void
+  write(reply: FastifyReply, token: string, kind: TokenKind): void
 }
 
 /** How a client carries what it has written and seen from one request to the next. */
@@ -50,7 +56,10 @@ export interface TokenOptions {
   secret: string | readonly string[]
   /** How long a token counts, in milliseconds. Default 300,000. Must be above `maxLag.ms`. */
   maxAge?: number
-  /** Name of the cookie (default `'sqlassist'`) or header (default `'x-sqlassist-token'`). */
+  /**
+   * Name of the cookie (default `'sqlassist'`; that of reads has `-read` behind it) or header (default
+   * `'x-sqlassist-token'`).
+   */
   name?: string
   /** Whether the cookie is only sent over HTTPS. Default: when the request came over HTTPS. */
   secure?: boolean

@@ -10,17 +10,20 @@ export function transportOf(options: TokenOptions & { readonly maxAge: number })
   return transport === 'cookie' ? cookieTransport(options) : headerTransport(options.name)
 }
 
-/** RFC 6265. HttpOnly: no script needs it. Lax: a link from elsewhere must not show an old page. */
+/**
+ * RFC 6265. HttpOnly: no script needs it. Lax: a link from elsewhere must not show an old page. Reads have a cookie of
+ * their own, see {@link TokenKind}.
+ */
 function cookieTransport(options: TokenOptions & { readonly maxAge: number }): TokenTransport {
   const name = options.name ?? 'sqlassist'
   const seconds = Math.ceil(options.maxAge / SECOND)
   return {
-    read: request => cookieOf(request, name),
-    write: (reply, token) => {
+    read: request => cookiesOf(request, [name, `${name}-read`]),
+    write: (reply, token, kind) => {
       const secure = (options.secure ?? reply.request.protocol === 'https') ? '; Secure' : ''
       reply.header(
         'set-cookie',
-        `${name}=${token}; Max-Age=${seconds}; Path=/; HttpOnly; SameSite=Lax${secure}`,
+        `${kind === 'read' ? `${name}-read` : name}=${token}; Max-Age=${seconds}; Path=/; HttpOnly; SameSite=Lax${secure}`,
       )
     },
   }
@@ -30,7 +33,7 @@ function headerTransport(name = 'x-sqlassist-token'): TokenTransport {
   return {
     read: request => {
       const value = request.headers[name.toLowerCase()]
-      return Array.isArray(value) ? value[0] : value
+      return value === undefined ? undefined : [value].flat().flatMap(line => line.split(/\s*,\s*/))
     },
     write: (reply: FastifyReply, token) => {
       reply.header(name, token)
@@ -38,12 +41,14 @@ function headerTransport(name = 'x-sqlassist-token'): TokenTransport {
   }
 }
 
-function cookieOf(request: FastifyRequest, name: string): string | undefined {
+function cookiesOf(request: FastifyRequest, names: readonly string[]): string[] | undefined {
   const header = request.headers.cookie
   if (header === undefined) return undefined
+  const found: string[] = []
   for (const pair of header.split(';')) {
     const equals = pair.indexOf('=')
-    if (equals !== -1 && pair.slice(0, equals).trim() === name) return pair.slice(equals + 1).trim()
+    if (equals !== -1 && names.includes(pair.slice(0, equals).trim()))
+      found.push(pair.slice(equals + 1).trim())
   }
-  return undefined
+  return found
 }

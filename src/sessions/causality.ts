@@ -1,6 +1,6 @@
-import type { Positions, TokenProblem, TokenSigner } from '../routing/causal-token.ts'
+import type { TokenProblem, TokenSigner } from '../routing/causal-token.ts'
 import { later, type Position, parseLsn } from '../routing/position.ts'
-import type { Consistency } from '../routing/routing-options.ts'
+import type { Consistency, TokenKind } from '../routing/routing-options.ts'
 
 /** How often what happened; a live view of it is `app.sqlAssist.routing`. */
 export interface RoutingFigures {
@@ -28,13 +28,21 @@ export interface CausalContext {
   /** Undefined when nobody signs: then nothing is remembered from one request to the next. */
   readonly signer: TokenSigner | undefined
   readonly figures: RoutingFigures
+  /** The latest commit of this process in each cluster, whoever made it. */
+  readonly commits: Map<string, Position>
 }
 
 /** What one request or scope brings along. */
 export interface CausalOrigin {
   readonly consistency?: Consistency | undefined
-  /** The token of the client, if it has one. */
-  readToken?(): string | undefined
+  /** The tokens of the client, if it has any. */
+  readTokens?(): string | readonly string[] | undefined
+}
+
+/** A token for the client. */
+export interface FreshToken {
+  readonly token: string
+  readonly kind: TokenKind
 }
 
 /** What a primary is asked behind COMMIT, and behind a read: how far its log has come. */
@@ -70,9 +78,12 @@ export class Causality {
   #written: Set<string> | undefined
   /** One a cluster; there is hardly ever a second one. */
   #seen: Position[] = []
-  #brought: Positions | undefined
-  /** Whether something was seen that the client's token does not say. */
+  #hasReadTokens = false
+  #distrusts = false
+  /** Whether something was seen that the client's tokens do not say. */
   #advanced = false
+  /** The clusters in which this request has committed. */
+  #committed: Set<string> | undefined
 
   constructor(context: CausalContext, origin: CausalOrigin) {
     this.context = context
@@ -87,20 +98,32 @@ export class Causality {
 
   /** What a server of the cluster must have for this request. */
   wanted(system: string): Position | undefined {
-    this.#readToken()
+    this.#readTokens()
     return this.#seen.find(position => position.system === system)
   }
 
   /** A read has seen, or a commit has made, what there was at `position`. */
   note(position: Position): void {
-    this.#readToken()
-    const at = this.#seen.findIndex(({ system }) => system === position.system)
-    const known = this.#seen[at]
-    const latest = later(known, position)
-    if (latest === known) return
-    this.#advanced = true
-    if (at === -1) this.#seen.push(latest)
-    else this.#seen[at] = latest
+    this.#readTokens()
+    if (this.#merge(position)) this.#advanced = true
+  }
+
+  /** A commit of this request has brought its cluster to `position`. */
+  noteCommit(position: Position): void {
+    const { commits } = this.context
+    commits.set(position.system, later(commits.get(position.system), position))
+    this.#committed ??= new Set()
+    this.#committed.add(position.system)
+    this.note(position)
+  }
+
+  /**
+   * Whether the client brought a token that cannot be read. It may have written, and nobody can tell what: the primary
+   * has it, and the answer brings a good token.
+   */
+  get distrusts(): boolean {
+    this.#readTokens()
+    return this.#distrusts
   }
 
   /** This request has sent a write to the cluster: from now on its reads go to the primary as well. */
@@ -115,29 +138,48 @@ export class Causality {
 
   /** The token for the client; undefined when there is nothing to tell. */
   get token(): string | undefined {
-    this.#readToken()
+    this.#readTokens()
     const { signer } = this.context
     return signer === undefined || this.#seen.length === 0 ? undefined : signer.sign(this.#seen)
   }
 
-  /** The same, if it says more than what the client has brought along. */
-  get freshToken(): string | undefined {
-    return this.#advanced ? this.token : undefined
+  /** What the client is to be told; undefined when it says nothing that the client's own tokens do not say. */
+  get freshToken(): FreshToken | undefined {
+    // Answers to two writes of one client may leave in another order than that of their commits. So that neither is
+    // forgotten, whichever comes last says at least what had been committed when it left.
+    for (const system of this.#committed ?? []) this.note(this.context.commits.get(system) as Position)
+    const token = this.#advanced ? this.token : undefined
+    return token === undefined ? undefined : { token, kind: this.#committed === undefined ? 'read' : 'write' }
   }
 
-  #readToken(): void {
-    if (this.#brought !== undefined) return
-    this.#brought = []
+  #readTokens(): void {
+    if (this.#hasReadTokens) return
+    this.#hasReadTokens = true
     const { signer, figures } = this.context
-    const token = signer === undefined ? undefined : this.#origin.readToken?.()
-    if (signer === undefined || token === undefined) return
-    const said = signer.verify(token)
-    if (typeof said === 'string') {
-      figures.tokens[said]++
-    } else {
-      figures.tokens.accepted++
-      this.#brought = said
-      this.#seen = [...said]
+    const tokens = signer === undefined ? undefined : this.#origin.readTokens?.()
+    if (signer === undefined || tokens === undefined) return
+    // A transport of one's own may bring anything.
+    for (const token of [tokens].flat()) {
+      const said = signer.verify(token)
+      if (typeof said === 'string') {
+        figures.tokens[said]++
+        // What an expired one knew, every replica that is online has had long ago.
+        if (said !== 'expired') this.#distrusts = true
+      } else {
+        figures.tokens.accepted++
+        for (const position of said) this.#merge(position)
+      }
     }
+  }
+
+  /** @returns whether it is later than what was known */
+  #merge(position: Position): boolean {
+    const at = this.#seen.findIndex(({ system }) => system === position.system)
+    const known = this.#seen[at]
+    const latest = later(known, position)
+    if (latest === known) return false
+    if (at === -1) this.#seen.push(latest)
+    else this.#seen[at] = latest
+    return true
   }
 }

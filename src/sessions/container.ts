@@ -3,7 +3,7 @@ import type { Registry } from '../engines/registry.ts'
 import { errors } from '../errors.ts'
 import { kPlace, type Listed, type LiveList } from '../live-list.ts'
 import type { Logger } from '../logger.ts'
-import { type CausalContext, Causality, type CausalOrigin } from './causality.ts'
+import { type CausalContext, Causality, type CausalOrigin, type FreshToken } from './causality.ts'
 import type { SqlEm } from './entity-manager.ts'
 import { Session } from './session.ts'
 
@@ -119,7 +119,7 @@ export class Container implements Listed {
   }
 
   /** The token, if it says more than the one that came with the request. */
-  get freshToken(): string | undefined {
+  get freshToken(): FreshToken | undefined {
     return this.#causality?.freshToken
   }
 

@@ -98,6 +98,7 @@ export class ReadRoute implements ConnectionContext {
     const { system } = this.#set.primary
     if (this.#causality.consistency === 'primary') return true
     if (system !== undefined && this.#causality.hasWritten(system)) return true
+    if (this.#isTracking && this.#causality.distrusts && this.#set.primary.isPresent) return true
     // Without positions, only the primary is certainly not behind the replica that has just failed.
     return this.#failed.length > 0 && this.#hasRead && !this.#isTracking && this.#set.primary.isPresent
   }

@@ -43,7 +43,7 @@ export class WriteTrack implements ConnectionContext {
       sql: this.#mayBeAsynchronous ? PRIMARY_INSERT_POSITION : PRIMARY_POSITION,
       receive: row => {
         const position = primaryPosition(this.#system, row)
-        if (position !== undefined) this.#causality.note(position)
+        if (position !== undefined) this.#causality.noteCommit(position)
       },
     }
   }

@@ -15,7 +15,7 @@ import {
 // Clients that write and read at random while replicas are late at random, both of them at times. What a client has
 // written or has once seen, it must never miss.
 
-const REQUESTS = Number(process.env.REQUESTS ?? 12_000)
+const REQUESTS = Number(process.env.REQUESTS ?? 8_000)
 const CLIENTS = 50
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 32))
 

@@ -216,3 +216,39 @@ t.test('an asynchronous standby that has lost the last write takes over', async 
   t.same([next.status, JSON.parse(next.body).port], [200, other.port], 'its next token is of the new one')
   t.ok(await isAtRest(test), 'nothing is left open')
 })
+
+t.test('a former primary that is still there gets nothing once another server has been promoted', async t => {
+  const cluster = await replicatedCluster(t, 1)
+  const { primary, replicas } = cluster
+  const [heir] = replicas as unknown as [(typeof replicas)[0]]
+  const test = await failoverApp(t, cluster, writerUrls(cluster))
+  const writes = new Load(test, {
+    clients: 30,
+    pause: 5,
+    next: n => ({ method: 'POST', path: `/notes/n${n}`, body: {} }),
+  })
+  await writes.answers(100)
+  await heir.promote()
+  const moved = () => test.logs.find(({ msg }) => msg.startsWith('another server accepts writes now'))
+  t.ok(await eventually(() => moved() !== undefined), 'the engine follows')
+  const movedAt = Number(moved()?.time) - performance.timeOrigin
+  await eventually(
+    () => writes.samples.filter(({ at, status }) => at > movedAt + 1 && status === 201).length > 50,
+  )
+  const samples = await writes.stop()
+  const [old, now] = [await tagsOn(primary), await tagsOn(heir)]
+  const tag = (path: string) => path.slice('/notes/'.length)
+  const acknowledged = samples.filter(({ status }) => status === 201)
+  const later = acknowledged.filter(({ at }) => at > movedAt + 1)
+  t.ok(later.length > 0, `${later.length} writes were asked and acknowledged after that`)
+  t.same(
+    later.filter(({ path }) => !now.has(tag(path))),
+    [],
+    'all of them are on the new primary',
+  )
+  const strays = samples.filter(({ at, path }) => at > movedAt + 1 && old.has(tag(path)))
+  t.same(strays, [], 'nothing that was asked later is on the former one')
+  const wrong = samples.filter(({ status }) => status !== 201 && status !== 500 && status !== 503)
+  t.same(wrong, [])
+  t.ok(await isAtRest(test), 'nothing is left open')
+})

@@ -176,6 +176,7 @@ t.test('reinit and close under load', async t => {
   const cluster = await replicatedCluster(t, 2)
   const test = await routedApp(t, cluster, {
     routes: failingRoutes,
+    routing: { probe: { interval: 100, timeout: 2_000 } },
     reader: { drainTimeout: 5_000 },
   })
   t.same(await statesBecome(test, BOTH), BOTH)

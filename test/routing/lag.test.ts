@@ -70,6 +70,13 @@ t.test('a primary that is behind its own past begins anew', async t => {
   t.same(history.lagOf(1_400n, 4_000), { ms: 1_000, bytes: 100 })
 })
 
+t.test('an hour without writes makes nobody forget how late a standby is', async t => {
+  const history = new PrimaryHistory()
+  history.add(100n, 0)
+  for (let at = 1_000; at <= 3_600_000; at += 1_000) history.add(200n, at)
+  t.same(history.lagOf(100n, 3_600_000), { ms: 3_599_000, bytes: 100 })
+})
+
 t.test('positions above 2^53 keep every byte', async t => {
   const history = new PrimaryHistory()
   const base = 2n ** 63n

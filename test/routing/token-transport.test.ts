@@ -8,6 +8,7 @@ import { replicatedCluster, routedApp, SECRET } from '../support/routed-app.ts'
 
 const cluster = await replicatedCluster(t, 1)
 const TOKEN = 'v1.abc~1~2~3.mac-of-it_0'
+const OTHER = 'v1.abd~1~2~4.mac-of-it_1'
 
 /** An application that only reads what a client brings along, and sends a token to it. */
 function carrier(options: Partial<TokenOptions> = {}, server: FastifyServerOptions = {}): FastifyInstance {
@@ -15,12 +16,13 @@ function carrier(options: Partial<TokenOptions> = {}, server: FastifyServerOptio
   const app = Fastify(server)
   app.get('/', async (request, reply) => {
     const brought = transport.read(request)
-    transport.write(reply, TOKEN)
+    transport.write(reply, TOKEN, 'write')
     return { brought }
   })
   app.get('/with-cookies', async (_request, reply) => {
     reply.header('set-cookie', ['a=1; Path=/', 'b=2; Path=/'])
-    transport.write(reply, TOKEN)
+    transport.write(reply, TOKEN, 'write')
+    transport.write(reply, OTHER, 'read')
     return {}
   })
   return app
@@ -47,7 +49,7 @@ t.test('its name and age are as the options say', async t => {
     `__Host-seen=${TOKEN}; Max-Age=2; Path=/; HttpOnly; SameSite=Lax`,
     'it ends no earlier than the token',
   )
-  t.equal(await broughtBy({ cookie: `sqlassist=no; __Host-seen=${TOKEN}` }, { name: '__Host-seen' }), TOKEN)
+  t.same(await broughtBy({ cookie: `sqlassist=no; __Host-seen=${TOKEN}` }, { name: '__Host-seen' }), [TOKEN])
 })
 
 t.test('it is Secure when the request came over HTTPS, or as the options say', async t => {
@@ -69,6 +71,7 @@ t.test('the cookies of others stay what they are', async t => {
     'a=1; Path=/',
     'b=2; Path=/',
     `sqlassist=${TOKEN}; Max-Age=300; Path=/; HttpOnly; SameSite=Lax`,
+    `sqlassist-read=${OTHER}; Max-Age=300; Path=/; HttpOnly; SameSite=Lax`,
   ])
 })
 
@@ -93,9 +96,10 @@ t.test('it is found among the cookies of others, odd ones included', async t => 
     `\u00e4=\u00f6; ${mine}`,
     ` sqlassist = ${TOKEN} `,
   ]
-  for (const cookie of headers) t.equal(await broughtBy({ cookie }), TOKEN, cookie)
+  for (const cookie of headers) t.same(await broughtBy({ cookie }), [TOKEN], cookie)
+  t.same(await broughtBy({ cookie: `sqlassist-read=${OTHER}; ${mine}` }), [OTHER, TOKEN], 'both count')
   for (const cookie of ['', ';', '=', 'a=1', 'sqlassist', 'sqlassistx', 'a=sqlassist=1', 'xsqlassist=1']) {
-    t.equal(await broughtBy({ cookie }), undefined, cookie)
+    t.same(await broughtBy({ cookie }), [], cookie)
   }
   t.equal(await broughtBy({}), undefined)
 })
@@ -103,9 +107,9 @@ t.test('it is found among the cookies of others, odd ones included', async t => 
 t.test('what is in quotes is not a token', async t => {
   const signer = new TokenSigner([SECRET], 300_000)
   const token = signer.sign([{ system: '7', timeline: 1, lsn: 5n }])
-  const brought = await broughtBy({ cookie: `sqlassist="${token}"` })
+  const [brought] = await broughtBy({ cookie: `sqlassist="${token}"` })
   t.equal(signer.verify(brought), 'malformed')
-  t.type(signer.verify(await broughtBy({ cookie: `sqlassist=${token}` })), Array)
+  t.type(signer.verify((await broughtBy({ cookie: `sqlassist=${token}` }))[0]), Array)
 })
 
 t.test('the header, of either name', async t => {
@@ -114,8 +118,12 @@ t.test('the header, of either name', async t => {
   t.equal(plain.headers['set-cookie'], undefined)
   const options = { transport: 'header', name: 'X-Seen' } as const
   t.equal((await carrier(options).inject('/')).headers['x-seen'], TOKEN)
-  t.equal(await broughtBy({ 'X-Sqlassist-Token': TOKEN }, { transport: 'header' }), TOKEN)
-  t.equal(await broughtBy({ 'x-sEEN': TOKEN }, options), TOKEN)
+  t.same(await broughtBy({ 'X-Sqlassist-Token': TOKEN }, { transport: 'header' }), [TOKEN])
+  t.same(await broughtBy({ 'x-sqlassist-token': `${TOKEN}, ${OTHER}` }, { transport: 'header' }), [
+    TOKEN,
+    OTHER,
+  ])
+  t.same(await broughtBy({ 'x-sEEN': TOKEN }, options), [TOKEN])
   t.equal(await broughtBy({ 'x-sqlassist-token': TOKEN, cookie: `sqlassist=${TOKEN}` }, options), undefined)
 })
 

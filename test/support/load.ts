@@ -35,6 +35,7 @@ export class Load {
   readonly #options: LoadOptions
   readonly #agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY })
   readonly #clients: Promise<void>[]
+  readonly #asked = new Set<number>()
   #stopped = false
   #n = 0
 
@@ -50,6 +51,11 @@ export class Load {
     await Promise.all(this.#clients)
     this.#agent.destroy()
     return this.samples
+  }
+
+  /** For how long the oldest request has been waiting for its answer, in milliseconds. */
+  get longestWait(): number {
+    return this.#asked.size === 0 ? 0 : performance.now() - Math.min(...this.#asked)
   }
 
   /** Resolves when `count` more requests, asked from now on, have been answered. */
@@ -72,6 +78,7 @@ export class Load {
 
   #ask({ method = 'GET', path, body }: LoadRequest, cookies: Map<string, string>): Promise<Sample> {
     const at = performance.now()
+    this.#asked.add(at)
     const text = body === undefined ? undefined : JSON.stringify(body)
     const headers: Record<string, string | number> = {}
     if (text !== undefined) {
@@ -80,8 +87,10 @@ export class Load {
     }
     if (cookies.size > 0) headers.cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ')
     return new Promise(resolve => {
-      const end = (status: number | undefined, answer: string) =>
+      const end = (status: number | undefined, answer: string) => {
+        this.#asked.delete(at)
         resolve({ at, ms: performance.now() - at, status, body: answer, path })
+      }
       const options = { port: this.#test.port, host: '127.0.0.1', method, path, headers, agent: this.#agent }
       const request = httpRequest(options, response => {
         let answer = ''

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { accessSync, chownSync, constants } from 'node:fs'
-import { mkdtemp, readdir, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -105,6 +105,7 @@ export async function startPgBouncer(
   t.teardown(async () => {
     await end(child)
     guard.unwatch(pid)
+    await rm(directory, { recursive: true, force: true })
     await guard.release()
   })
   const consoleUrl = `postgresql://${ADMIN}:${ADMIN_PASSWORD}@127.0.0.1:${port}/pgbouncer`

@@ -1,7 +1,13 @@
 import type { FastifyInstance } from 'fastify'
 import pg from 'pg'
 import type { EmbeddedCluster } from '../../plugins/embedded/index.ts'
-import type { Consistency, EngineOptions, ReplicaInfo, RoutingOptions } from '../../src/index.ts'
+import type {
+  Consistency,
+  EngineOptions,
+  ReaderOptions,
+  ReplicaInfo,
+  RoutingOptions,
+} from '../../src/index.ts'
 import { type AppOptions, eventually, Note, ormConfig, TABLES, type TestApp, testApp } from './app.ts'
 import { type Teardown, type TestDatabase, testCluster } from './cluster.ts'
 import type { WireTap } from './wire-tap.ts'
@@ -17,7 +23,7 @@ export interface RoutedOptions extends Omit<AppOptions, 'plugin'> {
   readonly plugin?: AppOptions['plugin']
   readonly routing?: RoutingOptions
   /** Options of the reader besides its replicas. */
-  readonly reader?: Partial<EngineOptions>
+  readonly reader?: Partial<ReaderOptions>
 }
 
 /** The primary of a cluster, as a test database. */
