@@ -215,7 +215,7 @@ class PgLease implements Lease {
           return
         }
         const [commit, position] = result as unknown as PgResult[]
-        trailer.receive(position?.rows[0] as Record<string, unknown>)
+        tell(trailer, position)
         resolve(commit?.command !== 'ROLLBACK')
       })
     })
@@ -273,8 +273,7 @@ class PgLease implements Lease {
   }
 
   async #ask(trailer: Trailer): Promise<void> {
-    const { rows } = await this.#query(trailer.sql)
-    trailer.receive(rows[0] as Record<string, unknown>)
+    tell(trailer, await this.#query(trailer.sql))
   }
 
   /**
@@ -295,7 +294,7 @@ class PgLease implements Lease {
         // One result a statement (none for a mere comment). Several statements behind BEGIN give no rows, as in Kysely.
         const results = [result].flat() as PgResult[]
         let end = last === undefined ? results.length : results.length - 1
-        if (trailer !== undefined) trailer.receive(results[--end]?.rows[0] as Record<string, unknown>)
+        if (trailer !== undefined) tell(trailer, results[--end])
         resolve(toQueryResult(end === skipped + 1 ? results[skipped] : undefined) as QueryResult<R>)
       })
     })
@@ -371,4 +370,13 @@ function movedBack(error: unknown, by: number): unknown {
   const position = Number(positioned.position)
   if (position > by) positioned.position = String(position - by)
   return error
+}
+
+/** Inside pg's own callbacks nobody would catch an error, and what has been committed stays committed. */
+function tell(trailer: Trailer, answer: { rows: unknown[] } | undefined): void {
+  try {
+    trailer.receive(answer?.rows[0] as Record<string, unknown>)
+  } catch (error) {
+    process.emitWarning(error as Error)
+  }
 }

@@ -1,7 +1,7 @@
 import { errors } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { CommitMode } from '../options.ts'
-import type { Consistency } from '../routing/routing-options.ts'
+import { CONSISTENCIES, type Consistency } from '../routing/routing-options.ts'
 import type { Container, ContainerContext } from '../sessions/container.ts'
 import type { Db } from '../sessions/db.ts'
 
@@ -31,13 +31,16 @@ export async function runScope<T>(
   options: RunOptions = {},
   enter: (container: Container, work: () => Promise<T>) => Promise<T> = (_container, work) => work(),
 ): Promise<T> {
+  if (options.consistency !== undefined && !CONSISTENCIES.includes(options.consistency)) {
+    throw new errors.SQLA_ERR_INVALID_OPTION('run: consistency', `must be one of ${CONSISTENCIES.join(', ')}`)
+  }
+  if (typeof fn !== 'function') throw new errors.SQLA_ERR_INVALID_OPTION('run(fn)', 'fn must be a function')
   const container = new ContainerClass(context, {
     label: () => options.name ?? 'run()',
     request: options.request,
     log,
     causal: { consistency: options.consistency, readTokens: () => options.token },
   })
-  if (typeof fn !== 'function') throw new errors.SQLA_ERR_INVALID_OPTION('run(fn)', 'fn must be a function')
   try {
     const result = await enter(container, async () => fn(container as unknown as Db))
     await container.endStreams()

@@ -4,6 +4,7 @@ const SERVER_CODES = new Set([
   '57P01', // admin_shutdown: also a backend that was terminated, and a standby's recovery conflict that cannot wait
   '57P02', // crash_shutdown
   '57P03', // cannot_connect_now: starting up, shutting down
+  '53300', // too_many_connections: others may have room
   '57P05', // idle_session_timeout
   'ECONNREFUSED',
   'ECONNRESET',

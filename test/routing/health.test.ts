@@ -176,7 +176,8 @@ t.test('reinit and close under load', async t => {
   const cluster = await replicatedCluster(t, 2)
   const test = await routedApp(t, cluster, {
     routes: failingRoutes,
-    routing: { probe: { interval: 100, timeout: 2_000 } },
+    // Who is busy for longer than `wait` would be answered by the primary.
+    routing: { probe: { interval: 100, timeout: 2_000 }, wait: 5_000 },
     reader: { drainTimeout: 5_000 },
   })
   t.same(await statesBecome(test, BOTH), BOTH)

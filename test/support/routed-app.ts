@@ -8,6 +8,7 @@ import type {
   ReplicaInfo,
   RoutingOptions,
 } from '../../src/index.ts'
+import { parseLsn } from '../../src/routing/position.ts'
 import { type AppOptions, eventually, Note, ormConfig, TABLES, type TestApp, testApp } from './app.ts'
 import { type Teardown, type TestDatabase, testCluster } from './cluster.ts'
 import type { WireTap } from './wire-tap.ts'
@@ -169,12 +170,20 @@ export async function portOf(em: { execute(sql: string): Promise<unknown> }): Pr
   return row.port
 }
 
-/** Both replicas serve reads and have everything that has been committed before. */
+/** Both replicas serve reads and have everything that has been committed before, and the application knows it. */
 export async function allCurrent(test: TestApp, cluster: EmbeddedCluster): Promise<void> {
+  const [now] = await test.app.sqlAssist.run(db =>
+    db.writer.execute<{ lsn: string }[]>('select pg_current_wal_flush_lsn()::text as lsn'),
+  )
+  const lsn = parseLsn(now?.lsn ?? '')
   for (const replica of cluster.replicas) {
     await replica.resumeReplay()
     await replica.caughtUp()
   }
+  const known = await eventually(() =>
+    test.app.sqlAssist.engines.get('reader').replicas.every(({ position }) => (position?.lsn ?? 0n) >= lsn),
+  )
+  if (!known) throw new Error('the replicas have not caught up')
   const wanted = Object.fromEntries(
     cluster.replicas.map((_replica, index) => [`replica${index + 1}`, 'online']),
   )
