@@ -15,8 +15,19 @@ export type TokenProblem = 'malformed' | 'forged' | 'expired'
 /** What a token says: the latest position that its bearer has written or seen, one for each cluster. */
 export type Positions = readonly Position[]
 
+/** How many tokens are remembered: about a megabyte. */
+const MAX_KNOWN = 5_000
+const SECOND = 1_000
+
+interface Known {
+  /** Milliseconds since the epoch. */
+  readonly issued: number
+  readonly positions: Positions
+}
+
 /**
- * Signs what a client has seen and checks what it brings back.
+ * Signs what a client has seen and checks what it brings back. Tokens that it has signed or checked are remembered:
+ * most clients bring the same one many times, and an HMAC costs a request more than all the rest of routing.
  *
  * @param secrets the first one signs, all of them are accepted, so that secrets can be changed
  * @param maxAge milliseconds after which a token says nothing any more
@@ -24,21 +35,30 @@ export type Positions = readonly Position[]
 export class TokenSigner {
   readonly #keys: readonly KeyObject[]
   readonly #maxAge: number
+  readonly #known = new Map<string, Known>()
+  #last: { readonly text: string; readonly token: string } | undefined
 
   constructor(secrets: readonly string[], maxAge: number) {
     this.#keys = secrets.map(keyOf)
     this.#maxAge = maxAge
   }
 
-  /** @param now milliseconds since the epoch */
+  /**
+   * What is signed twice within a second has the same token.
+   *
+   * @param now milliseconds since the epoch
+   */
   sign(positions: Positions, now = Date.now()): string {
-    const fields = positions.flatMap(({ system, timeline, lsn }) => [
-      system,
-      timeline.toString(36),
-      lsn.toString(16),
-    ])
-    const text = `${VERSION}.${[now.toString(36), ...fields].join('~')}`
-    return `${text}.${macOf(text, this.#keys[0] as KeyObject)}`
+    const issued = Math.ceil(now / SECOND)
+    let text = `${VERSION}.${issued.toString(36)}`
+    for (const { system, timeline, lsn } of positions) {
+      text += `~${system}~${timeline.toString(36)}~${lsn.toString(16)}`
+    }
+    if (this.#last?.text === text) return this.#last.token
+    const token = `${text}.${macOf(text, this.#keys[0] as KeyObject)}`
+    this.#last = { text, token }
+    this.#remember(token, { issued: issued * SECOND, positions: [...positions] })
+    return token
   }
 
   /**
@@ -47,6 +67,12 @@ export class TokenSigner {
    * @param now milliseconds since the epoch
    */
   verify(token: string, now = Date.now()): Positions | TokenProblem {
+    const known = this.#known.get(token) ?? this.#check(token)
+    if (typeof known === 'string') return known
+    return now - known.issued > this.#maxAge ? 'expired' : known.positions
+  }
+
+  #check(token: string): Known | TokenProblem {
     // A transport of one's own may bring anything.
     if (typeof token !== 'string') return 'malformed'
     const end = token.lastIndexOf('.')
@@ -58,8 +84,6 @@ export class TokenSigner {
     if (!this.#keys.some(key => timingSafeEqual(mac, Buffer.from(macOf(text, key))))) return 'forged'
     // What we have signed, we have written: from here on the form is known.
     const [issued = '', ...fields] = text.slice(VERSION.length + 1).split('~')
-    const age = now - Number.parseInt(issued, 36)
-    if (age > this.#maxAge) return 'expired'
     const positions: Position[] = []
     for (let at = 0; at < fields.length; at += 3) {
       positions.push({
@@ -68,7 +92,18 @@ export class TokenSigner {
         lsn: BigInt(`0x${fields[at + 2]}`),
       })
     }
-    return positions
+    const known = { issued: Number.parseInt(issued, 36) * SECOND, positions }
+    this.#remember(token, known)
+    return known
+  }
+
+  #remember(token: string, known: Known): void {
+    if (token.length > MAX_LENGTH) return
+    if (this.#known.size >= MAX_KNOWN) {
+      const [oldest] = this.#known.keys()
+      this.#known.delete(oldest as string)
+    }
+    this.#known.set(token, known)
   }
 }
 

@@ -4,6 +4,8 @@ import type { Engine } from '../engines/engine.ts'
 import { type Causality, PRIMARY_INSERT_POSITION, PRIMARY_POSITION, primaryPosition } from './causality.ts'
 import type { ConnectionContext } from './connection.ts'
 
+/** Statements as MikroORM writes them for entities. */
+const MAPPED = /^(select|insert into|update|delete from) "/
 const SYNCHRONOUS_COMMIT = /\bsynchronous_commit\b/i
 const POSITION_QUERY = CompiledQuery.raw(PRIMARY_POSITION)
 
@@ -49,7 +51,7 @@ export class WriteTrack implements ConnectionContext {
   }
 
   noteStatement(sql: string): boolean {
-    if (!sql.startsWith('select "') && SYNCHRONOUS_COMMIT.test(sql)) this.#mayBeAsynchronous = true
+    if (!MAPPED.test(sql) && SYNCHRONOUS_COMMIT.test(sql)) this.#mayBeAsynchronous = true
     // A function may write. In a transaction that is known with its COMMIT.
     if (sql.startsWith('select ')) return this.#engine.autocommit && sql.includes('(')
     this.#causality.noteWrite(this.#system)
