@@ -43,8 +43,8 @@ export interface Lease extends Listed {
 /** A question that travels with what is sent anyway: where the server's log is now. */
 export interface Trailer {
   readonly sql: string
-  /** Its answer: one row. */
-  receive(row: Record<string, unknown>): void
+  /** Its answer: one row, and the connection that it came on. */
+  receive(row: Record<string, unknown>, lease: Lease): void
 }
 
 /** Where an engine's connections come from. */

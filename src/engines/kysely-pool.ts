@@ -128,7 +128,7 @@ class KyselyLease implements Lease {
   /** How messages are made here is the driver's business, so the question is one of its own. */
   async #ask(trailer: Trailer): Promise<void> {
     const { rows } = await this.#connection.executeQuery(CompiledQuery.raw(trailer.sql))
-    trailer.receive(rows[0] as Record<string, unknown>)
+    trailer.receive(rows[0] as Record<string, unknown>, this)
   }
 
   async cancel(): Promise<void> {

@@ -215,7 +215,7 @@ class PgLease implements Lease {
           return
         }
         const [commit, position] = result as unknown as PgResult[]
-        tell(trailer, position)
+        tell(trailer, position, this)
         resolve(commit?.command !== 'ROLLBACK')
       })
     })
@@ -273,7 +273,7 @@ class PgLease implements Lease {
   }
 
   async #ask(trailer: Trailer): Promise<void> {
-    tell(trailer, await this.#query(trailer.sql))
+    tell(trailer, await this.#query(trailer.sql), this)
   }
 
   /**
@@ -292,9 +292,9 @@ class PgLease implements Lease {
           return
         }
         // One result a statement (none for a mere comment). Several statements behind BEGIN give no rows, as in Kysely.
-        const results = [result].flat() as PgResult[]
+        const results = (Array.isArray(result) ? result : [result]) as PgResult[]
         let end = last === undefined ? results.length : results.length - 1
-        if (trailer !== undefined) tell(trailer, results[--end])
+        if (trailer !== undefined) tell(trailer, results[--end], this)
         resolve(toQueryResult(end === skipped + 1 ? results[skipped] : undefined) as QueryResult<R>)
       })
     })
@@ -373,9 +373,9 @@ function movedBack(error: unknown, by: number): unknown {
 }
 
 /** Inside pg's own callbacks nobody would catch an error, and what has been committed stays committed. */
-function tell(trailer: Trailer, answer: { rows: unknown[] } | undefined): void {
+function tell(trailer: Trailer, answer: { rows: unknown[] } | undefined, lease: Lease): void {
   try {
-    trailer.receive(answer?.rows[0] as Record<string, unknown>)
+    trailer.receive(answer?.rows[0] as Record<string, unknown>, lease)
   } catch (error) {
     process.emitWarning(error as Error)
   }

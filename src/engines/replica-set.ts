@@ -1,7 +1,7 @@
 import type { Logger } from '../logger.ts'
 import { choose } from '../routing/choice.ts'
 import type { Lag } from '../routing/lag.ts'
-import { type Position, reaches } from '../routing/position.ts'
+import { type Position, parseLsn, reaches } from '../routing/position.ts'
 import type { Routing } from '../routing/routing-options.ts'
 import type { ConnectionPool } from './connection-pool.ts'
 import { Monitor } from './monitor.ts'
@@ -55,6 +55,7 @@ export class Replica {
   lag: Lag | undefined
   /** The furthest that it is known to have replayed since it was started. */
   position: Position | undefined
+  #replayed: { readonly text: string; readonly at: Position } | undefined
 
   constructor(server: ReplicaServer, monitor: Monitor) {
     this.server = server
@@ -70,10 +71,22 @@ export class Replica {
     return used + waiting
   }
 
-  /** A read has brought along what it has replayed by now. */
-  hasReplayed(lsn: bigint): void {
-    const { position } = this
-    if (position !== undefined && position.lsn < lsn) this.position = { ...position, lsn }
+  /**
+   * A read has brought along what it has replayed by now.
+   *
+   * @param text the LSN as PostgreSQL writes it
+   * @returns undefined when nothing is known of the server to go with it
+   */
+  hasReplayed(text: string): Position | undefined {
+    const known = this.position
+    // While nobody writes it is the same again and again.
+    if (this.#replayed?.text === text && this.#replayed.at === known) return known
+    if (known === undefined) return undefined
+    const lsn = parseLsn(text)
+    if (lsn < known.lsn) return { ...known, lsn }
+    this.position = lsn === known.lsn ? known : { ...known, lsn }
+    this.#replayed = { text, at: this.position }
+    return this.position
   }
 }
 

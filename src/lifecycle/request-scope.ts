@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Engine } from '../engines/engine.ts'
 import type { CommitMode, OnAbort, RouteOptions } from '../options.ts'
-import type { TokenTransport } from '../routing/routing-options.ts'
+import type { Consistency, TokenTransport } from '../routing/routing-options.ts'
 import type { CausalOrigin } from '../sessions/causality.ts'
 import type { Container, ContainerContext } from '../sessions/container.ts'
 import { commits } from './commit-rule.ts'
@@ -62,17 +62,17 @@ export class RequestScope {
   }
 
   get causal(): CausalOrigin {
-    const { transport } = this.#context
-    return {
-      consistency: this.route.consistency,
-      ...(transport && { readTokens: () => this.#readTokens(transport) }),
-    }
+    return this
   }
 
-  /** It is also asked for behind a COMMIT, which must not be turned into an error. */
-  #readTokens(transport: TokenTransport): string | readonly string[] | undefined {
+  get consistency(): Consistency | undefined {
+    return this.route.consistency
+  }
+
+  /** What the client has brought along. It is also asked for behind a COMMIT, which must not be turned into an error. */
+  readTokens(): string | readonly string[] | undefined {
     try {
-      return transport.read(this.request)
+      return this.#context.transport?.read(this.request)
     } catch (error) {
       this.log.error({ err: error }, 'the causal tokens could not be read; they are ignored')
       return undefined

@@ -18,12 +18,12 @@ function cookieTransport(options: TokenOptions & { readonly maxAge: number }): T
   const name = options.name ?? 'sqlassist'
   const seconds = Math.ceil(options.maxAge / SECOND)
   return {
-    read: request => cookiesOf(request, [name, `${name}-read`]),
+    read: request => cookiesOf(request, name),
     write: (reply, token, kind) => {
       const secure = (options.secure ?? reply.request.protocol === 'https') ? '; Secure' : ''
       reply.header(
         'set-cookie',
-        `${kind === 'read' ? `${name}-read` : name}=${token}; Max-Age=${seconds}; Path=/; HttpOnly; SameSite=Lax${secure}`,
+        `${kind === 'read' ? nameOfReads(name) : name}=${token}; Max-Age=${seconds}; Path=/; HttpOnly; SameSite=Lax${secure}`,
       )
     },
   }
@@ -41,14 +41,19 @@ function headerTransport(name = 'x-sqlassist-token'): TokenTransport {
   }
 }
 
-function cookiesOf(request: FastifyRequest, names: readonly string[]): string[] | undefined {
+function cookiesOf(request: FastifyRequest, name: string): string[] | undefined {
   const header = request.headers.cookie
-  if (header === undefined) return undefined
+  if (header?.includes(name) !== true) return undefined
   const found: string[] = []
   for (const pair of header.split(';')) {
     const equals = pair.indexOf('=')
-    if (equals !== -1 && names.includes(pair.slice(0, equals).trim()))
-      found.push(pair.slice(equals + 1).trim())
+    if (equals === -1) continue
+    const key = pair.slice(0, equals).trim()
+    if (key === name || key === nameOfReads(name)) found.push(pair.slice(equals + 1).trim())
   }
-  return found
+  return found.length === 0 ? undefined : found
+}
+
+function nameOfReads(name: string): string {
+  return `${name}-read`
 }

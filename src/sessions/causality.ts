@@ -99,7 +99,8 @@ export class Causality {
   /** What a server of the cluster must have for this request. */
   wanted(system: string): Position | undefined {
     this.#readTokens()
-    return this.#seen.find(position => position.system === system)
+    for (const position of this.#seen) if (position.system === system) return position
+    return undefined
   }
 
   /** A read has seen, or a commit has made, what there was at `position`. */
@@ -159,7 +160,7 @@ export class Causality {
     const tokens = signer === undefined ? undefined : this.#origin.readTokens?.()
     if (signer === undefined || tokens === undefined) return
     // A transport of one's own may bring anything.
-    for (const token of [tokens].flat()) {
+    for (const token of Array.isArray(tokens) ? tokens : [tokens]) {
       const said = signer.verify(token)
       if (typeof said === 'string') {
         figures.tokens[said]++
@@ -174,12 +175,14 @@ export class Causality {
 
   /** @returns whether it is later than what was known */
   #merge(position: Position): boolean {
-    const at = this.#seen.findIndex(({ system }) => system === position.system)
-    const known = this.#seen[at]
-    const latest = later(known, position)
-    if (latest === known) return false
-    if (at === -1) this.#seen.push(latest)
-    else this.#seen[at] = latest
+    for (const [at, known] of this.#seen.entries()) {
+      if (known === position) return false
+      if (known.system !== position.system) continue
+      if (later(known, position) === known) return false
+      this.#seen[at] = position
+      return true
+    }
+    this.#seen.push(position)
     return true
   }
 }

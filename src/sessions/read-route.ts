@@ -3,7 +3,7 @@ import type { Engine } from '../engines/engine.ts'
 import type { Replica, ReplicaSet } from '../engines/replica-set.ts'
 import { errors } from '../errors.ts'
 import { isRecoveryConflict, isServerFailure } from '../routing/failures.ts'
-import { type Position, parseLsn } from '../routing/position.ts'
+import type { Position } from '../routing/position.ts'
 import { type Causality, PRIMARY_POSITION, primaryPosition } from './causality.ts'
 import type { ConnectionContext } from './connection.ts'
 
@@ -21,6 +21,8 @@ export class ReadRoute implements ConnectionContext {
   readonly #set: ReplicaSet
   readonly #causality: Causality
   #replica: Replica | undefined
+  /** What it had to have when it was chosen. */
+  #required: Position | undefined
   /** Replicas that have failed this request. */
   #failed: Replica[] = []
   /** Whether the primary has failed it, too: it gets one more chance. */
@@ -55,12 +57,13 @@ export class ReadRoute implements ConnectionContext {
       const replica = this.#pick(wanted) ?? (wanted && (await this.#waitFor(wanted)))
       if (replica === undefined) break
       // Before anything is waited for: what the request reads at the same time goes to the same replica.
+      if (this.#replica !== replica) this.#required = wanted
       this.#replica = replica
       try {
         const lease = await replica.server.pool.acquire()
         this.#causality.context.figures.reads.replica++
         this.#hasRead = true
-        if (this.#isTracking) lease.trailer = this.#replicaTrailer(replica, wanted, lease)
+        if (this.#isTracking) lease.trailer = this.#behindReplica
         return lease
       } catch (error) {
         if (!isServerFailure(error)) throw error
@@ -136,35 +139,35 @@ export class ReadRoute implements ConnectionContext {
     this.#causality.context.figures.reads.primary++
     this.#replica = undefined
     this.#hasRead = true
-    if (this.#isTracking) lease.trailer = this.#primaryTrailer()
+    if (this.#isTracking) lease.trailer = this.#behindPrimary
     return lease
   }
 
-  #replicaTrailer(replica: Replica, wanted: Position | undefined, lease: Lease): Trailer {
-    return {
-      sql: REPLICA_POSITION,
-      receive: ({ lsn: text }) => {
-        const lsn = text === null ? undefined : parseLsn(text as string)
-        if (lsn === undefined || (wanted !== undefined && lsn < wanted.lsn)) {
-          this.#doubtful ??= new WeakSet()
-          this.#doubtful.add(lease)
-          return
-        }
-        replica.hasReplayed(lsn)
-        if (replica.position !== undefined) this.#causality.note({ ...replica.position, lsn })
-      },
-    }
+  /** Asked behind what is read from a replica. */
+  readonly #behindReplica: Trailer = {
+    sql: REPLICA_POSITION,
+    receive: ({ lsn }, lease) => {
+      const replica = this.#set.find(lease.pool)
+      const position = lsn === null ? undefined : replica?.hasReplayed(lsn as string)
+      const required = this.#required
+      const isBehind = required !== undefined && (position === undefined || position.lsn < required.lsn)
+      if (lsn === null || isBehind) {
+        this.#doubtful ??= new WeakSet()
+        this.#doubtful.add(lease)
+      } else if (position !== undefined) {
+        this.#causality.note(position)
+      }
+    },
   }
 
-  #primaryTrailer(): Trailer {
-    return {
-      sql: PRIMARY_POSITION,
-      receive: row => {
-        const { system } = this.#set.primary
-        const position = system === undefined ? undefined : primaryPosition(system, row)
-        if (position === undefined) void this.#set.primary.check()
-        else this.#causality.note(position)
-      },
-    }
+  /** Asked behind what is read from the primary. */
+  readonly #behindPrimary: Trailer = {
+    sql: PRIMARY_POSITION,
+    receive: row => {
+      const { system } = this.#set.primary
+      const position = system === undefined ? undefined : primaryPosition(system, row)
+      if (position === undefined) void this.#set.primary.check()
+      else this.#causality.note(position)
+    },
   }
 }

@@ -63,6 +63,6 @@ export class WriteTrack implements ConnectionContext {
     const trailer = this.commitTrailer
     if (trailer === undefined) return
     const { rows } = await lease.execute<Record<string, unknown>>(POSITION_QUERY)
-    if (rows[0] !== undefined) trailer.receive(rows[0])
+    if (rows[0] !== undefined) trailer.receive(rows[0], lease)
   }
 }
