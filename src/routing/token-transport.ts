@@ -45,11 +45,15 @@ function cookiesOf(request: FastifyRequest, name: string): string[] | undefined 
   const header = request.headers.cookie
   if (header?.includes(name) !== true) return undefined
   const found: string[] = []
-  for (const pair of header.split(';')) {
-    const equals = pair.indexOf('=')
-    if (equals === -1) continue
-    const key = pair.slice(0, equals).trim()
-    if (key === name || key === nameOfReads(name)) found.push(pair.slice(equals + 1).trim())
+  for (let start = 0; start < header.length; ) {
+    const semicolon = header.indexOf(';', start)
+    const end = semicolon === -1 ? header.length : semicolon
+    const equals = header.indexOf('=', start)
+    if (equals !== -1 && equals < end) {
+      const key = header.slice(start, equals).trim()
+      if (key === name || key === nameOfReads(name)) found.push(header.slice(equals + 1, end).trim())
+    }
+    start = end + 1
   }
   return found.length === 0 ? undefined : found
 }
