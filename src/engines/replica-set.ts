@@ -1,12 +1,12 @@
 import type { Logger } from '../logger.ts'
 import { choose } from '../routing/choice.ts'
-import type { Lag } from '../routing/lag.ts'
+import type { Lag, PrimaryHistory } from '../routing/lag.ts'
 import { type Position, parseLsn, reaches } from '../routing/position.ts'
 import type { Routing } from '../routing/routing-options.ts'
 import type { ConnectionPool } from './connection-pool.ts'
 import { Monitor } from './monitor.ts'
 import type { Primary } from './primary.ts'
-import { Probe, type ProbeClient } from './probe.ts'
+import { Probe, type ProbeClient, type Reading } from './probe.ts'
 import { messageOf, redact } from './redact.ts'
 
 /**
@@ -90,6 +90,9 @@ export class Replica {
   }
 }
 
+/** Milliseconds that a replica may take at the start to have what the primary had. */
+const MOMENT = 300
+
 /** The replicas of one engine: how each of them is, and which of them serves a read. */
 export class ReplicaSet {
   readonly primary: Primary
@@ -98,6 +101,7 @@ export class ReplicaSet {
   readonly #log: Logger
   readonly #replicas: readonly Replica[]
   #online: readonly Replica[] = []
+  #hasStarted = false
 
   constructor(
     engine: string,
@@ -130,9 +134,21 @@ export class ReplicaSet {
     })
   }
 
-  /** Asks every replica for the first time. One that is down does not keep the application from starting. */
+  /**
+   * Asks every replica for the first time. One that is down does not keep the application from starting; one that is a
+   * moment behind gets that moment, so that it is not taken for one that is late (see {@link lagOf}).
+   */
   async start(): Promise<void> {
-    await Promise.all(this.#replicas.map(({ monitor }) => monitor.check()))
+    const { reading: primary } = this.primary
+    await Promise.all(
+      this.#replicas.map(async ({ monitor }) => {
+        await monitor.check()
+        if (primary === undefined || monitor.reading === undefined) return
+        await monitor.until(({ position }) => reaches(position, primary.position), MOMENT)
+      }),
+    )
+    this.#hasStarted = true
+    for (const replica of this.#replicas) this.#evaluate(replica)
   }
 
   /** What is known of each server. */
@@ -222,6 +238,7 @@ export class ReplicaSet {
   }
 
   #evaluate(replica: Replica): void {
+    if (!this.#hasStarted) return
     const { reading, failure } = replica.monitor
     if (reading === undefined) {
       // Without a failure either it is being asked right now.
@@ -235,7 +252,7 @@ export class ReplicaSet {
     const timeline = this.primary.reading?.position.timeline
     if (isNewer(position, replica.position)) replica.position = position
     const { maxLag } = this.routing
-    const lag = this.primary.history.lagOf((replica.position as Position).lsn, performance.now())
+    const lag = lagOf(reading, (replica.position as Position).lsn, this.primary.history)
     replica.lag = lag
     if (!reading.standby) this.#turn(replica, 'draining', 'it is no standby: it accepts writes')
     else if (system !== undefined && position.system !== system) {
@@ -270,6 +287,15 @@ export class ReplicaSet {
     // What waits for an answer that does not come fails now, and is asked elsewhere.
     if (state === 'down') replica.server.cut(goneError(replica))
   }
+}
+
+/**
+ * An application that has just started knows nothing of the time before. There the age of what was replayed last
+ * stands in, though it is too much where nobody had written for long.
+ */
+function lagOf({ replayedAgo = 0 }: Reading, lsn: bigint, history: PrimaryHistory): Lag {
+  const lag = history.lagOf(lsn, performance.now())
+  return lag.bytes === 0 || history.covers(lsn) ? lag : { ...lag, ms: Math.max(lag.ms, replayedAgo) }
 }
 
 function goneError({ server, reason }: Replica): Error {

@@ -41,6 +41,12 @@ export class PrimaryHistory {
     return { ms: Math.max(0, at - missed.at), bytes: Number(latest.lsn - lsn) }
   }
 
+  /** Whether it goes back to when the primary was at `lsn`: otherwise a lag is at least what {@link lagOf} says. */
+  covers(lsn: bigint): boolean {
+    const [first] = this.#samples
+    return first !== undefined && first.lsn <= lsn
+  }
+
   get latest(): bigint | undefined {
     return this.#samples.at(-1)?.lsn
   }

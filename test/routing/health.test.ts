@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import t from 'tap'
@@ -170,6 +171,40 @@ t.test('a server that is away is asked less and less often, and not by all at on
     'each at times of its own',
   )
   t.equal((await test.ask('GET', '/read')).status, 200, 'the primary serves')
+})
+
+t.test('a replica that was late before the application started', async t => {
+  const cluster = await replicatedCluster(t, 2)
+  const { sql } = databaseOf(cluster, t)
+  const [late, current] = cluster.replicas
+  await sql("insert into note (tag, body) values ('before', 'a')")
+  await late?.caughtUp()
+  await late?.pauseReplay()
+  await sleep(1_500)
+  await sql("insert into note (tag, body) values ('after', 'a')")
+  await current?.caughtUp()
+  const options = { routes: failingRoutes, routing: { probe: { interval: 100, timeout: 2_000 } } }
+  const strict = await routedApp(t, cluster, {
+    ...options,
+    routing: { ...options.routing, maxLag: { ms: 1_000 } },
+  })
+  t.same(
+    replicasOfApp(strict).map(({ state }) => state),
+    ['lagging', 'online'],
+    'is late from the first moment',
+  )
+  t.match(transitions(strict), ['replica1: down -> lagging', 'replica2: down -> online'])
+  const patient = await routedApp(t, cluster, {
+    ...options,
+    routing: { ...options.routing, maxLag: { ms: 60_000 } },
+  })
+  t.same(
+    replicasOfApp(patient).map(({ state }) => state),
+    ['online', 'online'],
+    'by how much is known',
+  )
+  await late?.resumeReplay()
+  t.same(await statesBecome(strict, BOTH), BOTH)
 })
 
 t.test('reinit and close under load', async t => {

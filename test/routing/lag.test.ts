@@ -8,6 +8,16 @@ t.test('nothing is known, so nobody is behind', async t => {
   t.same(history.lagOf(0n, 1_000), { ms: 0, bytes: 0 })
 })
 
+t.test('what was before the first sample is not covered', async t => {
+  const history = new PrimaryHistory()
+  t.notOk(history.covers(0n))
+  history.add(100n, 1_000)
+  history.add(200n, 2_000)
+  t.notOk(history.covers(99n))
+  t.ok(history.covers(100n))
+  t.ok(history.covers(150n))
+})
+
 t.test('while nobody writes, nobody falls behind', async t => {
   const wrong: string[] = []
   const history = new PrimaryHistory()
