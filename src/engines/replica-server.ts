@@ -44,8 +44,8 @@ export class PgReplicaServer implements ReplicaServer {
 
   openProbe(): ProbeClient {
     const timeout = this.#template.probeTimeout
-    const { native } = this.#open
-    return new native.Client({
+    const { native, Client } = this.#open
+    return new Client({
       ...native.options,
       ...this.#config,
       options: null,
@@ -93,19 +93,22 @@ export class PgReplicaServer implements ReplicaServer {
     const native = new Pool({ ...own.options, ...this.#config })
     const clients = new Set<PgSocketOwner>()
     this.#template.prepare(native)
+    const { Client } = native
     watchClients(native as unknown as ClientFactory, clients)
     // A connection that the server has ended is thrown away; what ran on it says so itself.
     native.on('error', () => {})
     native.on('connect', client => client.on('error', () => {}))
     const pool = new PgPool(native, this.#template.context)
     this.#pools.add(pool)
-    return { native, pool, clients }
+    return { native, pool, Client, clients }
   }
 }
 
 interface OpenPool {
   readonly native: PgNativePool
   readonly pool: PgPool
+  /** For clients that are none of the pool's: a probe outlives it. */
+  readonly Client: PgNativePool['Client']
   /** Those included that are still connecting, which pg's own pool does not show. */
   readonly clients: Set<PgSocketOwner>
 }
