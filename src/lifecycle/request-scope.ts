@@ -46,6 +46,8 @@ export class RequestScope {
   readonly #context: ScopeContext
   readonly #reply: FastifyReply
   #aborted = false
+  /** Whether what an autocommit session was given could not be saved; asking again would only say so again. */
+  #autocommitFailed = false
   #settled: Promise<void> | undefined
   #grace: NodeJS.Timeout | undefined
 
@@ -116,13 +118,12 @@ export class RequestScope {
   async #flush(): Promise<void> {
     const { statusCode } = this.#reply
     try {
-      await this.container.flushWhere(
-        engine => this.#isChosen(engine, statusCode) || this.#flushesAlways(engine),
-      )
+      await this.container.flushWhere(engine => this.#isChosen(engine, statusCode))
     } catch (error) {
       removeSuccessHeaders(this.#reply)
       throw error
     }
+    await this.#flushAutocommit(engine => !this.#isChosen(engine, statusCode))
   }
 
   async #settle(payload: unknown): Promise<void> {
@@ -171,10 +172,12 @@ export class RequestScope {
   }
 
   /** For responses that are not a success: what was written down about it stays, and they stay what they are. */
-  async #flushAutocommit(): Promise<void> {
+  async #flushAutocommit(concerns: (engine: Engine) => boolean = () => true): Promise<void> {
+    if (this.#autocommitFailed) return
     try {
-      await this.container.flushWhere(engine => this.#flushesAlways(engine))
+      await this.container.flushWhere(engine => this.#flushesAlways(engine) && concerns(engine))
     } catch (error) {
+      this.#autocommitFailed = true
       this.log.error({ err: error }, 'an autocommit session could not be flushed; the response stands')
     }
   }
