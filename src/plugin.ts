@@ -104,7 +104,7 @@ async function register(app: FastifyInstance, options: SqlAssistOptions): Promis
     {
       log: app.log,
       routing,
-      tracksPositions: () => tracksPositions,
+      tracksPositions,
       primary: () => registry.primary(),
       ...(storage && { currentEntityManager: engine => storage.getStore()?.().get(engine) }),
     },

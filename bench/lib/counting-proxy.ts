@@ -1,13 +1,9 @@
-import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
 
 /** A proxy before a database that counts what applications ask it. */
-export interface CountingProxy {
-  /** The URL of the database, through the proxy. */
-  readonly url: string
+export interface CountingProxy extends TcpProxy {
   /** Messages of the applications so far, without those of logging in, and without probes. */
   readonly messages: number
-  close(): Promise<void>
 }
 
 /** The connections on which routing asks servers how they are, as often whatever the load is. */
@@ -15,40 +11,19 @@ const PROBE = 'fastify-sqlassist probe'
 const PASSWORD = 'p'.charCodeAt(0)
 
 export async function startCountingProxy(databaseUrl: string): Promise<CountingProxy> {
-  const target = new URL(databaseUrl)
-  const sockets = new Set<Socket>()
   let messages = 0
-  const server = createServer({ noDelay: true }, client => {
-    const database = connect({ port: Number(target.port), host: target.hostname, noDelay: true })
-    const count = counter(() => messages++)
-    client.on('data', count)
-    for (const [from, to] of [
-      [client, database],
-      [database, client],
-    ] as const) {
-      sockets.add(from)
-      from.pipe(to)
-      from.on('error', () => to.destroy())
-      from.on('close', () => {
-        sockets.delete(from)
-        to.destroy()
-      })
-    }
+  const proxy = await startTcpProxy(databaseUrl, (client, database) => {
+    client.on(
+      'data',
+      counter(() => messages++),
+    )
+    client.pipe(database)
+    database.pipe(client)
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const url = new URL(databaseUrl)
-  url.port = String((server.address() as AddressInfo).port)
   return {
-    url: url.href,
+    ...proxy,
     get messages() {
       return messages
-    },
-    async close() {
-      const closed = once(server, 'close')
-      server.close()
-      for (const socket of sockets) socket.destroy()
-      await closed
     },
   }
 }

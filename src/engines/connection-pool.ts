@@ -77,6 +77,19 @@ export interface PoolFigures {
   readonly idle: number | undefined
 }
 
+export const NO_FIGURES: PoolFigures = { used: 0, waiting: 0, max: undefined, idle: undefined }
+
+export function sumOf(a: PoolFigures, b: PoolFigures): PoolFigures {
+  const add = (x: number | undefined, y: number | undefined): number | undefined =>
+    x === undefined || y === undefined ? undefined : x + y
+  return {
+    used: a.used + b.used,
+    waiting: a.waiting + b.waiting,
+    max: add(a.max, b.max),
+    idle: add(a.idle, b.idle),
+  }
+}
+
 /** What both pools need to know about the engine that they serve. */
 export interface PoolContext {
   readonly engine: string

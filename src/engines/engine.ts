@@ -1,14 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { EntityManager, IsolationLevel } from '@mikro-orm/core'
-import type { AbstractSqlConnection } from '@mikro-orm/sql'
 import { CompiledQuery, type Kysely } from 'kysely'
 import { errors } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { CommitMode, EngineOptions } from '../options.ts'
 import type { Routing } from '../routing/routing-options.ts'
-import type { ConnectionPool, Guard, PoolContext, PoolFigures } from './connection-pool.ts'
+import {
+  type ConnectionPool,
+  type Guard,
+  NO_FIGURES,
+  type PoolContext,
+  type PoolFigures,
+  sumOf,
+} from './connection-pool.ts'
 import { createMissingTables } from './create-tables.ts'
-import { KyselyPool } from './kysely-pool.ts'
+import { nativePool, openPool } from './open-pool.ts'
 import {
   bringsOwnClient,
   connectionOf,
@@ -19,7 +25,7 @@ import {
   platformOf,
   type SqlOrm,
 } from './orm.ts'
-import { type PgNativePool, PgPool } from './pg-pool.ts'
+import type { PgNativePool } from './pg-pool.ts'
 import type { Primary } from './primary.ts'
 import { messageOf, redact, redactedCause } from './redact.ts'
 import type { ReplicaInfo, ReplicaSet } from './replica-set.ts'
@@ -44,7 +50,7 @@ export interface EngineEnvironment {
   readonly currentEntityManager?: (engine: string) => EntityManager | undefined
   readonly routing: Routing
   /** Whether positions in the log matter: some engine has replicas. */
-  readonly tracksPositions: () => boolean
+  readonly tracksPositions: boolean
   /** The primary that replicas replay, once its engine has found it. */
   readonly primary: () => Promise<Primary>
 }
@@ -119,7 +125,7 @@ export class Engine {
     const figures = this.#pool?.figures() ?? NO_FIGURES
     return this.#replicaSet === undefined
       ? figures
-      : [figures, ...this.#replicaSet.pools().map(pool => pool.figures())].reduce(sum)
+      : [figures, ...this.#replicaSet.pools().map(pool => pool.figures())].reduce(sumOf)
   }
 
   /** The servers that it reads from, and how each of them is; empty when it has no `replicas`. */
@@ -194,7 +200,7 @@ export class Engine {
     await unlessRefused(() => connection.getClient().executeQuery(SELECT_ONE))
     this.#pool = await this.#openPool()
     if (createAll) await createMissingTables(this.#orm)
-    if (this.#environment.tracksPositions() && this.dialect === 'postgresql') await this.#findPlace()
+    if (this.#environment.tracksPositions && this.dialect === 'postgresql') await this.#findPlace()
   }
 
   /** Opens the instance where the server is that the engine needs. */
@@ -260,7 +266,7 @@ export class Engine {
       acquireTimeout: this.acquireTimeout,
       log,
       routing,
-      isPrimary: tracksPositions() && this.name === routing.primary,
+      isPrimary: tracksPositions && this.name === routing.primary,
       primary,
     }
   }
@@ -347,9 +353,7 @@ export class Engine {
     pool.abandon()
   }
 
-  async #openPool(): Promise<ConnectionPool> {
-    const orm = this.orm
-    const connection = connectionOf(orm)
+  #openPool(): Promise<ConnectionPool> {
     const context: PoolContext = {
       engine: this.name,
       acquireTimeout: this.acquireTimeout,
@@ -358,44 +362,12 @@ export class Engine {
       onGuarded: this.#onGuarded,
       ...(this.#primary === undefined ? {} : primaryRules(this.#primary, this.#follows)),
     }
-    // The hooks of MikroORM run inside Kysely's driver, so an engine that has one is driven through Kysely.
-    const hooked =
-      orm.config.get('onCreateConnection') !== undefined ||
-      orm.config.get('onReserveConnection') !== undefined ||
-      orm.config.get('sessionContext') === 'connection'
-    if (this.dialect === 'postgresql' && !hooked) {
-      const native = await nativePool(connection)
-      if (native !== undefined) {
-        const pool = new PgPool(native, context)
-        // The first connection that is lent is asked whether it is read-only: not in the time of a request.
-        if (context.guard === 'unless read-only') (await pool.acquire()).release()
-        return pool
-      }
-    }
-    const max = this.dialect === 'sqlite' ? 1 : orm.config.get('pool')?.max
-    const guard = context.guard === 'always' || (await this.#lacksReadOnly(connection)) ? 'always' : undefined
-    return new KyselyPool(connection.getClient().getExecutor(), max, this.dialect === 'sqlite', {
-      ...context,
-      guard,
-    })
+    return openPool(this.orm, context)
   }
 
   get #guard(): Guard | undefined {
     if (!this.readOnly) return undefined
     return this.owned && !bringsOwnClient(this.options.orm) ? 'unless read-only' : 'always'
-  }
-
-  /** Whether connections that should be read-only are not; only PostgreSQL's may be kept from it. */
-  async #lacksReadOnly(connection: AbstractSqlConnection): Promise<boolean> {
-    if (!this.readOnly || this.dialect !== 'postgresql') return false
-    const { rows } = await connection
-      .getClient()
-      .executeQuery<{ setting: string }>(
-        CompiledQuery.raw("select current_setting('default_transaction_read_only') as setting"),
-      )
-    if (rows[0]?.setting === 'on') return false
-    this.#onGuarded('default_transaction_read_only is off')
-    return true
   }
 }
 
@@ -406,31 +378,9 @@ interface Place {
 
 const SELECT_ONE = CompiledQuery.raw('select 1')
 
-const NO_FIGURES: PoolFigures = { used: 0, waiting: 0, max: undefined, idle: undefined }
-
-function sum(a: PoolFigures, b: PoolFigures): PoolFigures {
-  const add = (x: number | undefined, y: number | undefined): number | undefined =>
-    x === undefined || y === undefined ? undefined : x + y
-  return {
-    used: a.used + b.used,
-    waiting: a.waiting + b.waiting,
-    max: add(a.max, b.max),
-    idle: add(a.idle, b.idle),
-  }
-}
-
 /** A pooler may refuse what a first connection asks to start with; the next one asks for less. */
 async function unlessRefused(work: () => Promise<unknown>): Promise<void> {
   await work().catch(error => (isRefusedParameter(error) ? work() : Promise.reject(error)))
-}
-
-async function nativePool(connection: AbstractSqlConnection): Promise<PgNativePool | undefined> {
-  const native = await connection.getNativeClient().catch(() => undefined)
-  return isPgPool(native) ? native : undefined
-}
-
-function isPgPool(native: unknown): native is PgNativePool {
-  return typeof native === 'object' && native !== null && 'waitingCount' in native && 'Client' in native
 }
 
 async function withinPatience(work: Promise<void>): Promise<void> {

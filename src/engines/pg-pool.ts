@@ -1,10 +1,10 @@
-import { createRequire } from 'node:module'
 import type { CompiledQuery, QueryResult } from 'kysely'
 import { kPlace } from '../live-list.ts'
 import { isServerFailure } from '../routing/failures.ts'
 import { type CancellableClient, requestCancel } from './cancel-request.ts'
 import type { Lease, PoolContext, Trailer } from './connection-pool.ts'
 import { LendingPool, type Settle } from './lending-pool.ts'
+import { loadPgModule } from './pg-modules.ts'
 import { isRefusedParameter } from './startup.ts'
 
 /** What we use of `pg`: structural, so that `pg` itself stays MikroORM's dependency and not ours. */
@@ -325,9 +325,8 @@ type PgCursorClass = new (text: string, values: unknown[]) => PgCursor
 
 let cursorClass: PgCursorClass | undefined
 
-/** `pg-cursor` belongs to @mikro-orm/postgresql, which has it as a dependency: it is found from there. */
 function loadCursor(): PgCursorClass {
-  cursorClass ??= createRequire(import.meta.resolve('@mikro-orm/postgresql'))('pg-cursor') as PgCursorClass
+  cursorClass ??= loadPgModule('pg-cursor') as PgCursorClass
   return cursorClass
 }
 

@@ -198,17 +198,16 @@ export class ReplicaSet {
   }
 
   /**
-   * Waits until a replica has replayed `wanted`: as long as the options allow.
-   *
-   * @returns undefined when none did in time, or none can: a replica on a later timeline never will
+   * Waits until a replica has replayed `wanted`: as long as the options allow, and not at all when none can; one on a
+   * later timeline never will.
    */
-  async catchUp(wanted: Position, except: readonly Replica[]): Promise<Replica | undefined> {
+  async catchUp(wanted: Position, except: readonly Replica[]): Promise<void> {
     const able = this.#online.filter(
       ({ position }) =>
         position !== undefined && position.system === wanted.system && position.timeline <= wanted.timeline,
     )
     const candidates = able.filter(replica => !except.includes(replica))
-    if (candidates.length === 0 || this.routing.wait === 0) return undefined
+    if (candidates.length === 0 || this.routing.wait === 0) return
     await new Promise<void>(resolve => {
       let open = candidates.length
       for (const { monitor } of candidates) {
@@ -220,7 +219,6 @@ export class ReplicaSet {
           })
       }
     })
-    return this.pick(wanted, except)
   }
 
   /** Somebody saw it fail: it is asked at once, and not waited for. */

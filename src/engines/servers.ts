@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module'
 import type { Options } from '@mikro-orm/core'
 import { errors } from '../errors.ts'
 import type { Logger } from '../logger.ts'
@@ -16,6 +15,7 @@ import {
 } from './addresses.ts'
 import type { ConnectionPool, PoolContext } from './connection-pool.ts'
 import { dialectOfConfig, isOrmInstance, type PgClientOwner, shapeClients } from './orm.ts'
+import { loadPgModule } from './pg-modules.ts'
 import type { PgNativePool } from './pg-pool.ts'
 import { Primary } from './primary.ts'
 import type { ProbeClient } from './probe.ts'
@@ -276,9 +276,8 @@ function driverOptionsOf(config: Options): PgDriverOptions {
   return ((typeof driverOptions === 'function' ? driverOptions() : driverOptions) ?? {}) as PgDriverOptions
 }
 
-/** `pg` belongs to @mikro-orm/postgresql, which has it as a dependency: it is found from there. */
 function openProbe(config: Options, address: Address, login: Login, timeout: number): ProbeClient {
-  const { Client } = createRequire(import.meta.resolve('@mikro-orm/postgresql'))('pg') as {
+  const { Client } = loadPgModule('pg') as {
     Client: new (options: object) => ProbeClient
   }
   const { onPoolCreated, options, ...rest } = driverOptionsOf(config)

@@ -2,7 +2,6 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Engine } from '../engines/engine.ts'
 import type { CommitMode, OnAbort, RouteOptions } from '../options.ts'
 import type { Consistency, TokenTransport } from '../routing/routing-options.ts'
-import type { CausalOrigin } from '../sessions/causality.ts'
 import type { Container, ContainerContext } from '../sessions/container.ts'
 import { commits } from './commit-rule.ts'
 import { assertSendable, isStream, removeSuccessHeaders, statusOf } from './sendable.ts'
@@ -61,10 +60,6 @@ export class RequestScope {
     // The one event that every kind of ending has: onResponse, onSend and onRequestAbort each miss some.
     if (reply.raw.closed || reply.raw.destroyed) this.#onClose()
     else reply.raw.on('close', () => this.#onClose())
-  }
-
-  get causal(): CausalOrigin {
-    return this
   }
 
   get consistency(): Consistency | undefined {

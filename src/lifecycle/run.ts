@@ -39,7 +39,8 @@ export async function runScope<T>(
     label: () => options.name ?? 'run()',
     request: options.request,
     log,
-    causal: { consistency: options.consistency, readTokens: () => options.token },
+    consistency: options.consistency,
+    readTokens: () => options.token,
   })
   try {
     const result = await enter(container, async () => fn(container as unknown as Db))

@@ -23,9 +23,8 @@ export class PrimaryHistory {
 
   /** @param at milliseconds on a clock that does not jump: `performance.now()` */
   add(lsn: bigint, at: number): void {
-    const last = this.#samples.at(-1)
-    if (last !== undefined && lsn < last.lsn) this.#samples.length = 0
-    if (this.#samples.at(-1)?.lsn === lsn) return
+    if (this.latest !== undefined && lsn < this.latest) this.#samples.length = 0
+    if (this.latest === lsn) return
     this.#samples.push({ at, lsn })
     if (this.#samples.length > SAMPLES) this.#samples.shift()
   }
@@ -35,10 +34,10 @@ export class PrimaryHistory {
    * @param at milliseconds, as in {@link add}
    */
   lagOf(lsn: bigint, at: number): Lag {
-    const latest = this.#samples.at(-1)
-    if (latest === undefined || lsn >= latest.lsn) return { ms: 0, bytes: 0 }
+    const { latest } = this
+    if (latest === undefined || lsn >= latest) return { ms: 0, bytes: 0 }
     const missed = this.#samples.find(sample => sample.lsn > lsn) as Sample
-    return { ms: Math.max(0, at - missed.at), bytes: Number(latest.lsn - lsn) }
+    return { ms: Math.max(0, at - missed.at), bytes: Number(latest - lsn) }
   }
 
   /** Whether it goes back to when the primary was at `lsn`: otherwise a lag is at least what {@link lagOf} says. */

@@ -11,14 +11,12 @@ import { Session } from './session.ts'
 export type SessionStatus = 'INIT' | 'START' | 'END'
 
 /** Who a container belongs to. */
-export interface ContainerOwner {
+export interface ContainerOwner extends CausalOrigin {
   /** As a message names it: `POST /notes`. */
   label(): string
   /** The Fastify request, if the container is one's. */
   readonly request: unknown
   readonly log: Logger
-  /** What it must see, and how it may read. */
-  readonly causal?: CausalOrigin
 }
 
 /** What the containers of one plugin instance share. */
@@ -33,7 +31,6 @@ export interface ContainerContext {
 type Callback = () => unknown
 
 const CLOSED = Promise.resolve()
-const NO_ORIGIN: CausalOrigin = {}
 
 /**
  * The sessions of one request (or of one scope outside requests): `request.db`. A session comes into being when
@@ -109,7 +106,7 @@ export class Container implements Listed {
 
   /** What this request has seen and must see; made when a session needs it. */
   get causality(): Causality {
-    this.#causality ??= new Causality(this.#context.causal, this.owner.causal ?? NO_ORIGIN)
+    this.#causality ??= new Causality(this.#context.causal, this.owner)
     return this.#causality
   }
 

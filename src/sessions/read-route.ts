@@ -3,7 +3,7 @@ import type { Engine } from '../engines/engine.ts'
 import type { Replica, ReplicaSet } from '../engines/replica-set.ts'
 import { errors } from '../errors.ts'
 import { isRecoveryConflict, isServerFailure } from '../routing/failures.ts'
-import type { Position } from '../routing/position.ts'
+import { type Position, reaches } from '../routing/position.ts'
 import { type Causality, PRIMARY_POSITION, primaryPosition } from './causality.ts'
 import type { ConnectionContext } from './connection.ts'
 
@@ -150,7 +150,7 @@ export class ReadRoute implements ConnectionContext {
       const replica = this.#set.find(lease.pool)
       const position = lsn === null ? undefined : replica?.hasReplayed(lsn as string)
       const required = this.#required
-      const isBehind = required !== undefined && (position === undefined || position.lsn < required.lsn)
+      const isBehind = required !== undefined && (position === undefined || !reaches(position, required))
       if (lsn === null || isBehind) {
         this.#doubtful ??= new WeakSet()
         this.#doubtful.add(lease)
