@@ -1,9 +1,9 @@
 // Checks the packed tarball: what is in it, that its types and exports are right, and that every subpath can be
 // imported from where a user has it. Run by `npm run check:package`, after the build.
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
@@ -26,6 +26,7 @@ try {
   await checkContents(paths)
   await checkTools(tarball)
   await checkImports(tarball)
+  await checkCommands()
 } finally {
   await rm(directory, { recursive: true })
 }
@@ -94,4 +95,33 @@ async function checkImports(tarball: string): Promise<void> {
       problems.push(`import '${name}' failed: ${(error as { stderr: string }).stderr}`)
     }
   }
+}
+
+/** In the same project, by the names and in the mode that npm gives them. */
+async function checkCommands(): Promise<void> {
+  const { bin, version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+  const installed = join(directory, 'project/node_modules/fastify-sqlassist')
+  for (const [name, file] of Object.entries<string>(bin)) {
+    const path = join(installed, file)
+    try {
+      if (!(await readFile(path, 'utf8')).startsWith('#!/usr/bin/env node\n')) {
+        problems.push(`${name}: ${file} does not begin with #!/usr/bin/env node`)
+      }
+      await chmod(path, 0o755)
+      await symlink(path, join(directory, name))
+      for (const option of ['--help', '--version']) {
+        const { stdout } = await run(join(directory, name), [option], { env: withThisNode() })
+        const expected = option === '--help' ? `Usage: ${name} ` : version
+        if (!stdout.startsWith(expected)) problems.push(`${name} ${option} prints: ${stdout}`)
+      }
+      console.log(`${name}: runs`)
+    } catch (error) {
+      problems.push(`${name} failed: ${(error as { stderr?: string }).stderr ?? error}`)
+    }
+  }
+}
+
+/** The shebang takes the first `node` there is. */
+function withThisNode(): NodeJS.ProcessEnv {
+  return { ...process.env, PATH: `${dirname(process.execPath)}${delimiter}${process.env.PATH}` }
 }

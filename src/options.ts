@@ -37,7 +37,10 @@ interface EngineOptionsBase {
   default?: boolean
   /** Overrides the plugin's commit mode for this engine. */
   commitMode?: CommitMode
-  /** Creates the tables that are missing when the application starts; never changes or drops one. Default false. */
+  /**
+   * Creates the tables that are missing when the application starts; never changes or drops one. Default false.
+   * `SQLASSIST_NO_CREATE_ALL=1` in the environment switches it off, as `sqlassist database` does.
+   */
   createAll?: boolean
   /** How long a statement waits for a free connection, in milliseconds. Default 10,000. */
   acquireTimeout?: number

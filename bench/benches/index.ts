@@ -1,6 +1,11 @@
 import type { Bench } from '../lib/bench.ts'
+import { addMany } from './add-many.ts'
+import { flagsRequest } from './flags-request.ts'
 import { insert } from './insert.ts'
 import { insertRemote } from './insert-remote.ts'
+import { listAndCount } from './list-and-count.ts'
+import { listAndCountRemote } from './list-and-count-remote.ts'
+import { listAndCountWide } from './list-and-count-wide.ts'
 import { read } from './read.ts'
 import { replicas } from './replicas.ts'
 import { routedInsert } from './routed-insert.ts'
@@ -17,4 +22,9 @@ export const benches: readonly Bench[] = [
   routedRead,
   routedInsert,
   replicas,
+  addMany,
+  listAndCount,
+  listAndCountRemote,
+  listAndCountWide,
+  flagsRequest,
 ]

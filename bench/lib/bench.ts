@@ -1,3 +1,5 @@
+import type { Databases } from './server-process.ts'
+
 /** One question: some candidates, a load, and which candidates are compared. */
 export interface Bench {
   readonly name: string
@@ -8,6 +10,15 @@ export interface Bench {
   readonly connections: number
   /** Milliseconds that a proxy between application and PostgreSQL adds in each direction. */
   readonly delay?: number
+  /**
+   * How many times as much work a request is as reading one row: the warm-up has as many times fewer of them.
+   * Default 1.
+   */
+  readonly weight?: number
+  /** Makes the table that the requests work on. Default: the notes. */
+  readonly prepare?: (databases: Databases) => Promise<void>
+  /** What is done before every slice, and is not measured. */
+  readonly beforeSlice?: (databases: Databases) => Promise<void>
   /** Sent in turns. */
   readonly requests: readonly Buffer[]
   /** What each must be answered with; in a mix, one for each request. */

@@ -55,7 +55,7 @@ export async function serverVersion(url: string): Promise<string> {
   return String(row?.server_version)
 }
 
-async function query(url: string, statements: readonly string[]): Promise<Record<string, unknown>[]> {
+export async function query(url: string, statements: readonly string[]): Promise<Record<string, unknown>[]> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
   let rows: Record<string, unknown>[] = []

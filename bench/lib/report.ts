@@ -81,6 +81,6 @@ function verdictOf({ target, missed }: Row): string {
   return missed.length === 0 ? 'met' : `missed: ${missed.join(', ')}`
 }
 
-function round(value: number): number {
+export function round(value: number): number {
   return Math.round(value * 1000) / 1000
 }

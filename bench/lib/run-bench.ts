@@ -16,7 +16,7 @@ export async function runBench(
   say: (text: string) => void,
 ): Promise<Row[]> {
   say(`${bench.name}: ${bench.question}`)
-  await resetNotes(databases)
+  await (bench.prepare ?? resetNotes)(databases)
   const proxy = bench.delay === undefined ? undefined : await startDelayProxy(databases.primary, bench.delay)
   const url = proxy?.url ?? databases.primary
   if (proxy !== undefined) {
@@ -30,7 +30,7 @@ export async function runBench(
     for (const [name, program] of Object.entries(bench.candidates)) {
       servers.set(name, await ServerProcess.start(program, { ...databases, primary: url }, options.profile))
     }
-    const measured = await runSlices(bench, servers, options, done => {
+    const measured = await runSlices(bench, servers, databases, options, done => {
       if (done % 8 === 0) say(`  ${done} of ${options.slices} rounds`)
     })
     say(absolutes(measured))

@@ -1,6 +1,6 @@
 import type { Bench } from './bench.ts'
 import { Load } from './load.ts'
-import type { ServerProcess } from './server-process.ts'
+import type { Databases, ServerProcess } from './server-process.ts'
 
 /** What one candidate did in each round. */
 export interface Series {
@@ -37,6 +37,7 @@ interface Candidate {
 export async function runSlices(
   bench: Bench,
   servers: ReadonlyMap<string, ServerProcess>,
+  databases: Databases,
   options: SliceOptions,
   progress: (done: number) => void,
 ): Promise<Map<string, Series>> {
@@ -47,9 +48,12 @@ export async function runSlices(
       const series = { throughput: [], cpu: [], acquired: 0, reads: { replica: 0, primary: 0 } }
       candidates.set(name, { server, load, series })
     }
-    const count = await warmUp(bench, [...candidates.values()], options)
+    const count = await warmUp(bench, [...candidates.values()], databases, options)
     for (let round = 0; round < options.slices; round++) {
-      for (const candidate of inTurn([...candidates.values()], round)) await slice(bench, candidate, count)
+      for (const candidate of inTurn([...candidates.values()], round)) {
+        await bench.beforeSlice?.(databases)
+        await slice(bench, candidate, count)
+      }
       progress(round + 1)
     }
     return new Map([...candidates].map(([name, { series }]) => [name, series]))
@@ -66,20 +70,30 @@ function inTurn<T>(candidates: readonly T[], round: number): T[] {
 }
 
 const WARM_UP_STEP = 250
+/** The rate of fewer says nothing. */
+const LEAST_STEP = 5
 
 /**
  * @returns the number of requests of a slice. The same for all, so that CPU is divided by the same number and
  *   every candidate allocates, collects and inserts in the same rhythm
  */
-async function warmUp(bench: Bench, candidates: Candidate[], options: SliceOptions): Promise<number> {
+async function warmUp(
+  bench: Bench,
+  candidates: Candidate[],
+  databases: Databases,
+  options: SliceOptions,
+): Promise<number> {
+  const weight = bench.weight ?? 1
+  const step = Math.max(LEAST_STEP, Math.round(WARM_UP_STEP / weight))
   const rates: number[] = []
   // Where the network is what takes the time, what is not compiled yet does not show.
-  const requests = bench.delay === undefined ? options.warmUpRequests : options.warmUpRequests / 5
+  const requests = options.warmUpRequests / weight / (bench.delay === undefined ? 1 : 5)
   for (const { load } of candidates) {
+    await bench.beforeSlice?.(databases)
     const end = performance.now() + options.warmUp
     let rate = 0
-    for (let sent = 0; sent < requests || performance.now() < end; sent += WARM_UP_STEP) {
-      rate = (WARM_UP_STEP / (await load.run(bench, WARM_UP_STEP))) * 1000
+    for (let sent = 0; sent < requests || performance.now() < end; sent += step) {
+      rate = (step / (await load.run(bench, step))) * 1000
     }
     rates.push(rate)
   }

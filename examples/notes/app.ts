@@ -4,6 +4,7 @@ import fastifySwaggerUi from '@fastify/swagger-ui'
 import { defineConfig } from '@mikro-orm/postgresql'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import sqlAssist from 'fastify-sqlassist'
+import { databaseErrors } from 'fastify-sqlassist/repository'
 import { AuditLine, Author, Note } from './entities.ts'
 import { answerErrors } from './errors.ts'
 import { docsSecurityPolicy, openApi } from './openapi.ts'
@@ -49,6 +50,8 @@ export async function buildApp(
     routing: { token: { secret: process.env.TOKEN_SECRET ?? randomBytes(32).toString('hex') } },
   })
 
+  // Before the routes: what the database refuses becomes a 404, 409 or 422.
+  await app.register(databaseErrors)
   app.setErrorHandler(answerErrors)
   addSchemas(app)
   await app.register(fastifySwagger, openApi)

@@ -21,7 +21,6 @@ const NoteSchema = defineEntity({
     title: p.string().length(120),
     text: p.text().default(''),
     createdAt: p.datetime().defaultRaw('now()'),
-    // Not 'restrict': PostgreSQL 18 reports that as 23001, which MikroORM does not know as a foreign key error.
     author: () => p.manyToOne(Author).inversedBy('notes').deleteRule('no action').index(),
   },
 })

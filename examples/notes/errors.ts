@@ -1,15 +1,11 @@
 import { STATUS_CODES } from 'node:http'
-import {
-  ForeignKeyConstraintViolationException,
-  NotFoundError,
-  UniqueConstraintViolationException,
-} from '@mikro-orm/postgresql'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 
 /**
  * The one place that knows what a failure means in HTTP. Handlers just let it be thrown: by
- * `findOneOrFail`, by a flush, or by the plugin when it flushes and commits after the handler. A thrown error
- * rolls the request's transactions back, whatever is answered here.
+ * `findOneOrFail`, by a flush, or by the plugin when it flushes and commits after the handler; `databaseErrors` has
+ * given what the database refused a status and a message for clients. A thrown error rolls the request's transactions
+ * back, whatever is answered here.
  */
 export function answerErrors(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   const { statusCode, message } = meaningOf(error)
@@ -23,16 +19,6 @@ export function problem(statusCode: 404 | 422, message: string): Error & { statu
 }
 
 function meaningOf(error: FastifyError): { statusCode: number; message: string } {
-  if (error instanceof NotFoundError) return { statusCode: 404, message: 'There is none with this id' }
-  if (error instanceof UniqueConstraintViolationException) {
-    return { statusCode: 409, message: 'There is one with this name already' }
-  }
-  if (error instanceof ForeignKeyConstraintViolationException) {
-    return {
-      statusCode: 409,
-      message: 'A note needs its author: transfer or delete the notes before the author',
-    }
-  }
   const statusCode = error.statusCode ?? 500
   // What a driver says about a server is not for strangers.
   return { statusCode, message: statusCode < 500 ? error.message : 'Nothing was saved; please try again' }

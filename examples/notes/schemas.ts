@@ -86,7 +86,7 @@ const schemas = [
     properties: {
       statusCode: { type: 'integer', examples: [409] },
       error: { type: 'string', examples: ['Conflict'] },
-      message: { type: 'string', examples: ['There is one with this name already'] },
+      message: { type: 'string', examples: ['There is already an Author with this name'] },
     },
   },
 ]

@@ -9,19 +9,39 @@ import { connectionOf, dialectOf, platformOf, type SqlOrm } from './orm.ts'
 const ADVISORY_LOCK = 7_274_021_003
 
 /**
+ * The variable of the environment that switches `createAll` off, for commands that look after the tables themselves:
+ * a table that the start has created is one that the first migration cannot create.
+ */
+const SWITCH = 'SQLASSIST_NO_CREATE_ALL'
+
+export function isCreateAllOff(): boolean {
+  return !['', '0', undefined].includes(process.env[SWITCH])
+}
+
+/**
  * Creates the tables that are missing, with their types and schemas. Tables that exist are left as they are,
  * even when the entity has changed: that is what migrations are for.
+ *
+ * @returns the SQL that did it, empty when nothing was missing
  */
-export async function createMissingTables(orm: SqlOrm): Promise<void> {
+export async function createMissingTables(orm: SqlOrm): Promise<string> {
   if (dialectOf(platformOf(orm)) !== 'postgresql') return createTables(orm)
   const em = orm.em.fork({ disableContextResolution: true })
-  await em.transactional(async inner => {
+  return em.transactional(async inner => {
     await inner.execute(`select pg_advisory_xact_lock(${ADVISORY_LOCK})`)
-    await createTables(orm, inner.getTransactionContext())
+    return createTables(orm, inner.getTransactionContext())
   })
 }
 
-async function createTables(orm: SqlOrm, ctx?: Transaction): Promise<void> {
+async function createTables(orm: SqlOrm, ctx?: Transaction): Promise<string> {
+  const sql = await missingTablesSql(orm, ctx)
+  const generator = orm.schema as unknown as SqlSchemaGenerator
+  if (sql !== '') await generator.execute(sql, { wrap: false, ctx })
+  return sql
+}
+
+/** The SQL that would create what is missing; empty when nothing is. */
+export async function missingTablesSql(orm: SqlOrm, ctx?: Transaction): Promise<string> {
   const platform = platformOf(orm)
   const generator = orm.schema as unknown as SqlSchemaGenerator
   const target = generator.getTargetSchema()
@@ -52,6 +72,5 @@ async function createTables(orm: SqlOrm, ctx?: Transaction): Promise<void> {
     removedNativeEnums: [],
     orphanedForeignKeys: [],
   }
-  const sql = generator.diffToSQL(additions, { wrap: false, safe: true, dropTables: false })
-  if (sql.trim() !== '') await generator.execute(sql, { wrap: false, ctx })
+  return generator.diffToSQL(additions, { wrap: false, safe: true, dropTables: false }).trim()
 }

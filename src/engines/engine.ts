@@ -13,7 +13,7 @@ import {
   type PoolFigures,
   sumOf,
 } from './connection-pool.ts'
-import { createMissingTables } from './create-tables.ts'
+import { createMissingTables, isCreateAllOff, missingTablesSql } from './create-tables.ts'
 import { nativePool, openPool } from './open-pool.ts'
 import {
   bringsOwnClient,
@@ -199,8 +199,20 @@ export class Engine {
     // As in reinit: a Kysely that never ran anything would not close its pool.
     await unlessRefused(() => connection.getClient().executeQuery(SELECT_ONE))
     this.#pool = await this.#openPool()
-    if (createAll) await createMissingTables(this.#orm)
+    if (createAll && !isCreateAllOff()) await createMissingTables(this.#orm)
     if (this.#environment.tracksPositions && this.dialect === 'postgresql') await this.#findPlace()
+  }
+
+  /**
+   * Creates the tables of its entities that are missing; never changes or drops one. What `createAll` does at start.
+   *
+   * @param options `dryRun`: only say what it would do
+   * @returns the SQL that was run, or would be; empty when nothing is missing
+   * @throws SQLA_ERR_READ_ONLY
+   */
+  async createMissingTables(options: { dryRun?: boolean } = {}): Promise<string> {
+    if (this.readOnly) throw new errors.SQLA_ERR_READ_ONLY(this.name, 'creating tables')
+    return options.dryRun ? missingTablesSql(this.orm) : createMissingTables(this.orm)
   }
 
   /** Opens the instance where the server is that the engine needs. */

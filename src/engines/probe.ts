@@ -119,7 +119,10 @@ export class Probe {
     const { promise: late, reject } = Promise.withResolvers<never>()
     this.#giveUp = reject
     const timer = setTimeout(() => {
-      reject(Object.assign(new Error(`no answer within ${this.#timeout} ms`), { code: 'ETIMEDOUT' }))
+      // While this process was busy itself, the answer may have come: sockets are read before this runs.
+      setImmediate(() => {
+        reject(Object.assign(new Error(`no answer within ${this.#timeout} ms`), { code: 'ETIMEDOUT' }))
+      })
     }, this.#timeout)
     answer.catch(() => {})
     try {

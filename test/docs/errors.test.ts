@@ -1,9 +1,20 @@
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
+import { errorTable as command } from '../../bin/errors.ts'
 import { errorTable as embedded } from '../../plugins/embedded/errors.ts'
+import { errorTable as flags } from '../../plugins/flags/errors.ts'
+import { errorTable as migrations } from '../../plugins/migrations/errors.ts'
+import { errorTable as repository } from '../../plugins/repository/errors.ts'
 import { defineErrors, type ErrorRow, errors, errorTable } from '../../src/index.ts'
 
-const tables: Record<string, ErrorRow> = { ...errorTable, ...embedded }
+const tables: Record<string, ErrorRow> = {
+  ...errorTable,
+  ...repository,
+  ...migrations,
+  ...flags,
+  ...embedded,
+  ...command,
+}
 const page = await readFile(new URL('../../docs/errors.md', import.meta.url), 'utf8')
 const rows = [...page.matchAll(/^\| `(SQLA_ERR_\w+)` \| (\d+) \| (.+) \| (.+) \|$/gm)].map(
   ([, code = '', status, happened = '', solve = '']) => ({ code, status: Number(status), happened, solve }),

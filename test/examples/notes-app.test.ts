@@ -44,7 +44,7 @@ t.test('authors', async t => {
   t.same(twin.json(), {
     statusCode: 409,
     error: 'Conflict',
-    message: 'There is one with this name already',
+    message: 'There is already an Author with this name',
   })
 
   await addAuthor(app, 'Bob')
@@ -90,6 +90,15 @@ t.test('notes', async t => {
   t.match((await app.inject('/notes')).json(), { total: 2, items: [{ title: 'First' }, { title: 'Second' }] })
   t.match((await app.inject(`/notes?author=${bob}`)).json(), { total: 1, items: [{ title: 'Second' }] })
 
+  const titles = async (query: string) =>
+    (await app.inject(`/notes?${query}`)).json().items.map((note: { title: string }) => note.title)
+  t.same(await titles('searchString=SEC'), ['Second'], 'a search ignores case')
+  t.same(await titles('searchString=ada'), ['First'], 'and looks at the author, too')
+  t.same(await titles('searchString=%25'), [], 'and takes no character for another')
+  t.same(await titles('orderBy=title&sortOrder=desc'), ['Second', 'First'])
+  t.same(await titles('createdBefore=2000-01-01T00:00:00Z'), [])
+  t.equal((await app.inject('/notes?orderBy=author')).statusCode, 400)
+
   const changed = await app.inject({ method: 'PATCH', url: '/notes/1', payload: { text: 'Hello' } })
   t.match(changed.json(), { title: 'First', text: 'Hello', author: { name: 'Ada' } })
   t.equal((await app.inject({ method: 'PATCH', url: '/notes/1', payload: {} })).statusCode, 400)
@@ -107,7 +116,7 @@ t.test('an author with notes is not deleted', async t => {
   const ada = await addAuthor(app, 'Ada')
   await addNote(app, ada, 'First')
   const refused = await app.inject({ method: 'DELETE', url: `/authors/${ada}` })
-  t.match(refused.json(), { statusCode: 409, message: /transfer or delete/ })
+  t.match(refused.json(), { statusCode: 409, message: 'This Author is still referred to by Note.author' })
   t.same(await database.sql('select name from author'), [{ name: 'Ada' }])
 })
 

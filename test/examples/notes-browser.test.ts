@@ -1,58 +1,23 @@
-import { existsSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { buildApp } from '../../examples/notes/app.ts'
+import { DESKTOP, launchBrowser, PHONE, screenshot, skip, watch } from '../support/browser.ts'
 import { focused, pageWidth, textsBelow } from './in-page.ts'
 import { testDatabase, urlsOf } from './support.ts'
-
-// A real browser: CHROMIUM_PATH, or Debian's. With SCREENSHOTS=<directory> it keeps pictures of what it saw.
-
-const executablePath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium'
-const skip = existsSync(executablePath) ? false : `no browser at ${executablePath}; set CHROMIUM_PATH`
-if (skip) t.comment(`skipped: ${skip}`)
-
-const ARGS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
-const DESKTOP = { width: 1280, height: 800 }
-const PHONE = { width: 360, height: 740 }
 
 /** Opens a page that fails the test when the browser has something to complain about. */
 async function open(t: Test, browser: Browser, options: BrowserContextOptions): Promise<Page> {
   const context = await browser.newContext(options)
   t.teardown(() => context.close())
-  const page = await context.newPage()
-  page.on('console', message => {
-    // An answer of 409 is one of the things that are shown
-    if (!message.text().includes('status of 409')) t.fail(`console: ${message.text()}`)
-  })
-  page.on('pageerror', error => t.fail(`error in the page: ${error.message}`))
-  page.on('requestfailed', request => t.fail(`could not load ${request.url()}`))
-  return page
-}
-
-async function screenshot(page: Page, name: string): Promise<void> {
-  const directory = process.env.SCREENSHOTS
-  if (!directory) return
-  await mkdir(directory, { recursive: true })
-  await page.screenshot({ path: join(directory, `${name}.png`), fullPage: true })
+  // An answer of 409 is one of the things that are shown.
+  return watch(t, await context.newPage(), /status of 409/)
 }
 
 t.test('the start page in a browser', { skip }, async t => {
   const app = await buildApp(urlsOf(await testDatabase(t)))
   t.teardown(() => app.close())
   const url = await app.listen({ port: 0, host: '127.0.0.1' })
-  const browser = await chromium.launch({ executablePath, args: ARGS })
-  t.teardown(() => browser.close())
+  const browser = await launchBrowser(t)
 
   await t.test('adds an author and a note, without JavaScript', async t => {
     const page = await open(t, browser, { viewport: DESKTOP, javaScriptEnabled: false })

@@ -85,8 +85,11 @@ t.test('replicas that fail under the load of 100 clients', async t => {
         `noticed after ${noticed.toFixed(0)} ms; p99 before ${before.toFixed(1)} ms, while it hangs ${slow.toFixed(1)} ms`,
       )
       t.ok(slow < 3 * before, `p99 stays within 3 times: ${slow.toFixed(1)} ms < 3 x ${before.toFixed(1)} ms`)
-      const waited = load.samples.filter(({ at, ms }) => at < from && at + ms > from)
-      t.ok(waited.length > 0, `${waited.length} requests were in flight`)
+      // Asked before anybody knew, answered late: they were on the server that hangs.
+      const waited = load.samples.filter(
+        ({ at, ms }) => at < from + noticed && at + ms > from && ms > 2 * before,
+      )
+      t.ok(waited.length > 0, `${waited.length} requests had to be asked again`)
       t.ok(load.longestWait < 2_000, `nobody waits for it any more: ${load.longestWait.toFixed(0)} ms`)
       t.same(failures(), [], 'no request failed')
       await first.unpause()

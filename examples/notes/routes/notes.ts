@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { collection, filterQuery, limitOffset, type QueryOf, Repository } from 'fastify-sqlassist/repository'
 import { auditWrites } from '../audit.ts'
 import { Author, Note } from '../entities.ts'
 import { problem } from '../errors.ts'
@@ -13,10 +14,17 @@ interface NoteInput {
   text: string
 }
 
+/** What a client may look for, besides an author. */
+const filters = filterQuery(Note, {
+  search: { fields: ['title', 'text', 'author.name'], ignoreCase: true },
+  createdAt: true,
+  orderBy: ['id', 'title', 'createdAt'],
+})
+
 export async function notes(app: FastifyInstance): Promise<void> {
   auditWrites(app)
 
-  app.get<{ Querystring: { limit: number; offset: number; author?: number } }>(
+  app.get<{ Querystring: QueryOf<typeof filters> & { limit: number; offset: number; author?: number } }>(
     '',
     {
       schema: {
@@ -27,6 +35,7 @@ export async function notes(app: FastifyInstance): Promise<void> {
           properties: {
             ...paging,
             author: { ...byId.properties.id, description: 'only those of this author' },
+            ...filters.querystring.properties,
           },
         },
         response: { 200: pageOf('Note'), ...errorsOf(400) },
@@ -34,10 +43,11 @@ export async function notes(app: FastifyInstance): Promise<void> {
     },
     async request => {
       const { limit, offset, author } = request.query
-      const [items, total] = await request.db.reader.findAndCount(
-        Note,
-        author === undefined ? {} : { author },
-        { limit, offset, orderBy: { id: 'asc' }, populate: ['author'] },
+      const notes = new Repository(Note, request.db.reader).load('author')
+      const [items, total] = await notes.listAndCount(
+        ...filters.parse(request.query),
+        collection('author', author === undefined ? undefined : [author]),
+        limitOffset(limit, offset),
       )
       return { items, total, limit, offset }
     },

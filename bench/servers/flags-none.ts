@@ -1,0 +1,3 @@
+import { serveFlags } from './flags-app.ts'
+
+await serveFlags({ asked: 0 })

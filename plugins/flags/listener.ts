@@ -1,0 +1,111 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Engine } from '../../src/index.ts'
+
+/** The part of pg's client that listens. */
+interface Client {
+  connect(): Promise<unknown>
+  query(text: string): Promise<unknown>
+  end(): Promise<void>
+  on(event: 'notification' | 'error' | 'end', listener: () => void): unknown
+  removeAllListeners(): unknown
+  readonly connection: { readonly stream: { destroy(): unknown } }
+}
+
+/** The part of pg's pool that knows how to connect. */
+interface Pool {
+  readonly Client: new (options: object) => Client
+  readonly options: { readonly password?: unknown }
+}
+
+/** Milliseconds between two attempts to connect again. */
+const FIRST_PAUSE = 100
+const LAST_PAUSE = 5_000
+/** Milliseconds. */
+const CONNECT_PATIENCE = 5_000
+const CLOSE_PATIENCE = 1_000
+
+/**
+ * Listens to a channel of PostgreSQL on a connection of its own, and connects again when that is lost: until then
+ * whoever listens has to look by itself.
+ *
+ * @param onChange called for each notification, after each connect, as some may have been missed, and when the connection is lost
+ * @returns ends it
+ */
+export function listen(engine: Engine, channel: string, onChange: () => void): () => Promise<void> {
+  let client: Client | undefined
+  let timer: NodeJS.Timeout | undefined
+  let pause = FIRST_PAUSE
+  let isListening = false
+  let isEnded = false
+
+  const lost = (one: Client): void => {
+    if (client !== one) return
+    client = undefined
+    one.removeAllListeners()
+    // A socket may still fail while it is closed.
+    one.on('error', () => {})
+    void one.end().catch(() => {})
+    if (isEnded) return
+    // Whoever has listened asks by itself now, and learns whether the database is gone.
+    if (isListening) onChange()
+    isListening = false
+    timer = setTimeout(() => void connect(), pause * (0.75 + Math.random() / 4))
+    timer.unref()
+    pause = Math.min(pause * 2, LAST_PAUSE)
+  }
+  const connect = async (): Promise<void> => {
+    let one: Client | undefined
+    try {
+      const pool = await poolOf(engine)
+      if (isEnded) return
+      // The pool keeps its password from being copied along.
+      const { options } = pool
+      one = new pool.Client({
+        ...options,
+        password: options.password,
+        keepAlive: true,
+        connectionTimeoutMillis: CONNECT_PATIENCE,
+      })
+      client = one
+      const current = one
+      one.on('error', () => lost(current))
+      one.on('end', () => lost(current))
+      one.on('notification', onChange)
+      await one.connect()
+      await one.query(`listen ${engine.orm.em.getPlatform().quoteIdentifier(channel)}`)
+      pause = FIRST_PAUSE
+      if (client !== one) return
+      isListening = true
+      onChange()
+    } catch {
+      if (one !== undefined) lost(one)
+      else if (!isEnded) {
+        timer = setTimeout(() => void connect(), LAST_PAUSE)
+        timer.unref()
+      }
+    }
+  }
+  void connect()
+  return async () => {
+    isEnded = true
+    clearTimeout(timer)
+    const one = client
+    client = undefined
+    if (one === undefined) return
+    one.removeAllListeners()
+    one.on('error', () => {})
+    // A server that has been cut off never says goodbye.
+    const ended = new AbortController()
+    const settled = one
+      .end()
+      .catch(() => {})
+      .finally(() => ended.abort())
+    await Promise.race([settled, sleep(CLOSE_PATIENCE, undefined, { signal: ended.signal }).catch(() => {})])
+    one.connection.stream.destroy()
+  }
+}
+
+async function poolOf(engine: Engine): Promise<Pool> {
+  const connection = engine.orm.em.getConnection() as unknown as { getNativeClient(): Promise<Pool> }
+  return connection.getNativeClient()
+}

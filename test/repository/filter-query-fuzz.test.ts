@@ -1,0 +1,5 @@
+import t from 'tap'
+import { fuzz } from './filter-query-fuzz.ts'
+
+// test/faults sends 10,000.
+await fuzz(t, { postgresql: 2_000, others: 500 })
