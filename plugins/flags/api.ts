@@ -113,7 +113,9 @@ export async function flagsApi(app: FastifyInstance, options: FlagsApiOptions): 
       { 204: { type: 'null', description: 'Deleted' } },
     ),
     async (request, reply) => {
-      await removeFlag(client, request.params.name, request.query.hard === 'true', expectedVersion(request))
+      await removeFlag(client, request.params.name, request.query.hard === 'true', {
+        expected: expectedVersion(request),
+      })
       return reply.code(204).send()
     },
   )

@@ -17,6 +17,8 @@ export type Authorize = (
 export interface AuthorizeOptions {
   /** Who may use these routes; `'none'`: everybody who reaches them. */
   readonly authorize: Authorize | 'none'
+  /** Who sends a request, for the history of the flags it changes. Asked after `authorize`. Default: nobody is named. */
+  readonly author?: ((request: FastifyRequest) => string | undefined) | undefined
 }
 
 /**

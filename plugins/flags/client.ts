@@ -9,6 +9,9 @@ const LONGEST_TTL = 2 ** 31 - 1
 /** Milliseconds. */
 const CLOSE_PATIENCE = 1_000
 
+/** Milliseconds between two notes that a flag is asked for; it is about days. */
+const ASKED_EVERY = 3_600_000
+
 /** How a client keeps its flags. */
 export interface FlagClientOptions {
   readonly storage: FlagStore
@@ -18,6 +21,8 @@ export interface FlagClientOptions {
   readonly isInSegment?: Surroundings['isInSegment']
   /** Whether a flag that does not exist is an error. Default false: it is off, and counted. */
   readonly strict?: boolean
+  /** Whether it is written down which flags are asked for, once an hour each. Default true. */
+  readonly recordUsage?: boolean
   /** Told when flags cannot be read, and of unknown flags, once each. */
   readonly log?: { warn(object: object, message: string): void } | undefined
 }
@@ -46,6 +51,10 @@ export class FlagClient {
   readonly unknown = new Map<string, number>()
   readonly #log: FlagClientOptions['log']
   readonly #isInSegment: Surroundings['isInSegment']
+  readonly #recordUsage: boolean
+  /** Name → when it was written down that somebody asks for it: milliseconds since 1970. */
+  readonly #notedAt = new Map<string, number>()
+  #noting: Promise<void> | undefined
   readonly #broken = new WeakSet<Flag>()
   readonly #listeners = new Set<(names: readonly string[]) => void>()
   readonly #staleListeners = new Set<(isStale: boolean) => void>()
@@ -60,13 +69,21 @@ export class FlagClient {
   #timer: NodeJS.Timeout | undefined
   #unsubscribe: (() => Promise<void>) | undefined
 
-  constructor({ storage, ttl = 5_000, isInSegment, strict = false, log }: FlagClientOptions) {
+  constructor({
+    storage,
+    ttl = 5_000,
+    isInSegment,
+    strict = false,
+    recordUsage = true,
+    log,
+  }: FlagClientOptions) {
     if (!(typeof ttl === 'number' && ttl > 0 && ttl <= LONGEST_TTL)) {
       throw new coreErrors.SQLA_ERR_INVALID_OPTION('ttl', `must be milliseconds, from 1 to ${LONGEST_TTL}`)
     }
     this.storage = storage
     this.ttl = ttl
     this.strict = strict
+    this.#recordUsage = recordUsage
     this.#log = log
     this.#isInSegment = isInSegment
     this.#snapshot = { version: 0, flags: new Map(), isInSegment }
@@ -149,6 +166,7 @@ export class FlagClient {
     const before = this.#snapshot.flags
     const flags = new Map(complete ? [] : before)
     for (const flag of changed) {
+      flag.isAsked = before.get(flag.name)?.isAsked ?? false
       if (flag.deleted) flags.delete(flag.name)
       else flags.set(flag.name, flag)
     }
@@ -203,6 +221,7 @@ export class FlagClient {
       // A storage that does not answer does not fail either.
       if (this.stale) this.#sayStale()
       void this.sync().catch(() => {})
+      this.#noteAsked()
     }, this.ttl)
     this.#timer.unref()
     await this.#patiently(this.sync(), this.ttl)
@@ -215,7 +234,38 @@ export class FlagClient {
     await this.#unsubscribe?.()
     this.#unsubscribe = undefined
     this.#startedAt = undefined
-    if (this.#syncing !== undefined) await this.#patiently(this.#syncing, CLOSE_PATIENCE)
+    this.#noteAsked()
+    await this.#patiently(
+      Promise.all([this.#syncing, this.#noting]).then(() => {}),
+      CLOSE_PATIENCE,
+    )
+  }
+
+  /** Writes down which flags are asked for; what fails is tried again with the next `ttl`. */
+  #noteAsked(): void {
+    if (!this.#recordUsage || this.storage.noteAsked === undefined || this.#noting !== undefined) return
+    const now = Date.now()
+    const asked = [...this.#snapshot.flags.values()].filter(
+      ({ isAsked, name }) => isAsked && now - (this.#notedAt.get(name) ?? 0) >= ASKED_EVERY,
+    )
+    // The first time without any, too: it says since when it is known.
+    if (asked.length === 0 && this.#notedAt.size > 0) return
+    for (const flag of asked) flag.isAsked = false
+    this.#noting = this.storage
+      .noteAsked(asked.map(({ name }) => name))
+      .then(() => {
+        this.#notedAt.set('', now)
+        for (const { name } of asked) this.#notedAt.set(name, now)
+      })
+      .catch(() => {
+        for (const { name } of asked) {
+          const flag = this.#snapshot.flags.get(name)
+          if (flag !== undefined) flag.isAsked = true
+        }
+      })
+      .finally(() => {
+        this.#noting = undefined
+      })
   }
 
   /** A database that is there and does not answer must keep nobody from starting or ending. */

@@ -59,6 +59,7 @@ export class FlagContext {
   isEnabled(name: FlagName, entries?: Entries): boolean {
     const flag = this.#snapshot.flags.get(name)
     if (flag === undefined) return this.#unknown(name)
+    flag.isAsked = true
     const known = entries === undefined ? this.#entries : { ...this.#entries, ...entries }
     try {
       return flag.isEnabled(known, this.#snapshot)
@@ -89,6 +90,7 @@ export class FlagContext {
       this.#unknown(name)
       return { flagKey: name, value, reason: 'ERROR', errorCode: 'FLAG_NOT_FOUND' }
     }
+    flag.isAsked = true
     const known = entries === undefined ? this.#entries : { ...this.#entries, ...entries }
     let verdict: Verdict
     try {

@@ -1,6 +1,8 @@
 import type { FlagClient } from './client.ts'
 import { errors } from './errors.ts'
 import type { FlagData, FlagInput } from './flag-data.ts'
+import { changeBackTo } from './history.ts'
+import type { HistoryEntry, HistoryOptions } from './store.ts'
 
 // What editors do with flags. Each ends when this process knows of it.
 
@@ -24,34 +26,45 @@ export async function searchFlags(
 
 /** @throws SQLA_ERR_FLAG_NOT_FOUND (404) */
 export async function findFlag(client: FlagClient, name: string): Promise<FlagData> {
-  const flags = await stored(() => client.storage.list())
-  const found = flags.find(flag => flag.name === name)
+  const found = await stored(() => client.storage.get(name))
   if (found === undefined) throw new errors.SQLA_ERR_FLAG_NOT_FOUND(name)
   return found
 }
 
 /** @throws SQLA_ERR_FLAG_EXISTS (409), SQLA_ERR_FLAG_INVALID (400) */
-export async function createFlag(client: FlagClient, input: FlagInput): Promise<FlagData> {
+export async function createFlag(
+  client: FlagClient,
+  input: FlagInput,
+  author?: string | undefined,
+): Promise<FlagData> {
   try {
-    return await written(client, () => client.storage.upsert(input, { expectedVersion: 0 }))
+    return await written(client, () => client.storage.upsert(input, { expectedVersion: 0, author }))
   } catch (error) {
     if (!(error instanceof errors.SQLA_ERR_FLAG_CONFLICT)) throw error
     throw new errors.SQLA_ERR_FLAG_EXISTS(input.name, { cause: error })
   }
 }
 
+/** How somebody changes a flag. */
+export interface EditOptions {
+  /** The version that the flag must still have. */
+  readonly expected?: number | undefined
+  /** Who it is. */
+  readonly author?: string | undefined
+}
+
 /**
- * @param options `expected`: the version that the flag must still have; `isOfTombstone`: tombstones are meant, too
+ * @param options `isOfTombstone`: tombstones are meant, too
  * @throws SQLA_ERR_FLAG_NOT_FOUND (404), SQLA_ERR_FLAG_CONFLICT (409), SQLA_ERR_FLAG_INVALID (400)
  */
 export async function changeFlag(
   client: FlagClient,
   name: string,
   change: Omit<FlagInput, 'name'>,
-  { expected, isOfTombstone = false }: { expected?: number | undefined; isOfTombstone?: boolean } = {},
+  { expected, author, isOfTombstone = false }: EditOptions & { readonly isOfTombstone?: boolean } = {},
 ): Promise<FlagData> {
   return onWhatIsThere(client, name, expected, isOfTombstone, before =>
-    client.storage.upsert({ ...change, name }, { expectedVersion: before.version }),
+    client.storage.upsert({ ...change, name }, { expectedVersion: before.version, author }),
   )
 }
 
@@ -63,11 +76,71 @@ export async function removeFlag(
   client: FlagClient,
   name: string,
   isHard: boolean,
-  expected?: number | undefined,
+  { expected, author }: EditOptions = {},
 ): Promise<void> {
   await onWhatIsThere<unknown>(client, name, expected, isHard, before =>
-    client.storage[isHard ? 'purge' : 'delete'](name, { expectedVersion: before.version }),
+    client.storage[isHard ? 'purge' : 'delete'](name, { expectedVersion: before.version, author }),
   )
+}
+
+/** What was done to a flag, the newest first; also of one that is gone. */
+export async function flagHistory(
+  client: FlagClient,
+  name: string,
+  options?: HistoryOptions,
+): Promise<HistoryEntry[]> {
+  return stored(async () => (await client.storage.history?.(name, options)) ?? [])
+}
+
+/**
+ * Makes a flag what it was.
+ *
+ * @param version the one to go back to
+ * @throws SQLA_ERR_FLAG_NOT_FOUND (404) without such a flag or version, SQLA_ERR_FLAG_CONFLICT (409)
+ */
+export async function rollBackFlag(
+  client: FlagClient,
+  name: string,
+  version: number,
+  options?: EditOptions,
+): Promise<FlagData> {
+  const [entry] = await flagHistory(client, name, { before: version + 1, limit: 1 })
+  if (entry?.version !== version) throw new errors.SQLA_ERR_FLAG_NOT_FOUND(`${name}, version ${version}`)
+  return changeFlag(
+    client,
+    name,
+    { ...changeBackTo(entry.data), deleted: false },
+    {
+      ...options,
+      isOfTombstone: true,
+    },
+  )
+}
+
+/** A flag that nobody seems to need. */
+export interface UnusedFlag {
+  readonly flag: FlagData
+  /** When somebody asked for it last: seconds since 1970; undefined: never since that is written down. */
+  readonly askedAt: number | undefined
+}
+
+/**
+ * The active flags that nobody has asked for, and nobody has changed, for some days.
+ *
+ * @returns `since`: when that began to be written down, in seconds since 1970; nothing is said of the days before
+ */
+export async function unusedFlags(
+  client: FlagClient,
+  days = 30,
+): Promise<{ readonly since: number | undefined; readonly flags: readonly UnusedFlag[] }> {
+  return stored(async () => {
+    const flags = (await client.storage.list()).filter(({ deleted }) => !deleted)
+    const { since, askedAt } = (await client.storage.usage?.()) ?? { since: undefined, askedAt: new Map() }
+    const limit = Date.now() / 1000 - days * 86_400
+    const isOld = ({ name, updated_at: changed }: FlagData) =>
+      changed < limit && (askedAt.get(name) ?? since ?? Number.POSITIVE_INFINITY) < limit
+    return { since, flags: flags.filter(isOld).map(flag => ({ flag, askedAt: askedAt.get(flag.name) })) }
+  })
 }
 
 /**

@@ -45,6 +45,8 @@ export class Flag {
   readonly version: number
   /** Whether it is a tombstone. */
   readonly deleted: boolean
+  /** Whether somebody has asked for it since a {@link FlagClient} looked last. */
+  isAsked = false
   readonly #isOn: boolean
   /** Whether it is on for everybody, whenever it is on. */
   readonly #isForAll: boolean
@@ -127,6 +129,7 @@ export class Flag {
       if (found !== undefined) return found
       const flag = surroundings.flags.get(name)
       if (flag === undefined) return false
+      flag.isAsked = true
       const is = flag.#isOn && (flag.#isForAll || flag.#isFor(entries, surroundings, known))
       known.set(name, is)
       return is

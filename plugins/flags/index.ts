@@ -19,5 +19,13 @@ export { type OfrepOptions, ofrep } from './ofrep.ts'
 export { SqlAssistProvider, type SqlAssistProviderOptions } from './openfeature-provider.ts'
 export { type FlagsOptions, flags } from './plugin.ts'
 export { FlagStorage, type FlagStorageOptions } from './storage.ts'
-export type { Changes, FlagStore, UpsertOptions } from './store.ts'
+export type {
+  Changes,
+  FlagStore,
+  HistoryAction,
+  HistoryEntry,
+  HistoryOptions,
+  UpsertOptions,
+  Usage,
+} from './store.ts'
 export { type FlagsWebUiOptions, flagsWebUi } from './web-ui.ts'

@@ -1,5 +1,14 @@
 import { completeFlag, type FlagData, type FlagInput } from './flag-data.ts'
-import type { Changes, FlagStore, UpsertOptions } from './store.ts'
+import { actionOf, authorOf, HISTORY_LIMIT } from './history.ts'
+import type {
+  Changes,
+  FlagStore,
+  HistoryAction,
+  HistoryEntry,
+  HistoryOptions,
+  UpsertOptions,
+  Usage,
+} from './store.ts'
 import { baseOf } from './versions.ts'
 
 /**
@@ -14,12 +23,20 @@ import { baseOf } from './versions.ts'
 export class MemoryFlagStorage implements FlagStore {
   readonly #flags = new Map<string, FlagData>()
   readonly #subscribers = new Set<() => void>()
+  /** By name, the newest last. */
+  readonly #history = new Map<string, HistoryEntry[]>()
+  readonly #askedAt = new Map<string, number>()
+  #recordedSince: number | undefined
   #version = 0
   #purged = 0
 
   async list({ versionGreaterThan = 0 }: { readonly versionGreaterThan?: number } = {}): Promise<FlagData[]> {
     const flags = [...this.#flags.values()].filter(flag => flag.version > versionGreaterThan)
     return structuredClone(flags.sort((a, b) => a.version - b.version))
+  }
+
+  async get(name: string): Promise<FlagData | undefined> {
+    return structuredClone(this.#flags.get(name))
   }
 
   async changesSince(version: number): Promise<Changes> {
@@ -35,30 +52,67 @@ export class MemoryFlagStorage implements FlagStore {
     completeFlag(input, undefined)
     const before = this.#flags.get(input.name)
     const base = baseOf(input.name, before, options.expectedVersion)
-    return this.#save(completeFlag(structuredClone(input), base))
+    const data = completeFlag(structuredClone(input), base)
+    return this.#save(data, actionOf(base, data), options.author)
   }
 
   async delete(name: string, options: UpsertOptions = {}): Promise<FlagData | undefined> {
     const before = this.#flags.get(name)
     if (before === undefined) return undefined
     baseOf(name, before, options.expectedVersion)
-    return this.#save({ ...before, deleted: true })
+    const data = { ...before, deleted: true }
+    return this.#save(data, actionOf(before, data), options.author)
   }
 
-  #save(data: Omit<FlagData, 'version' | 'updated_at'>): FlagData {
+  #save(
+    data: Omit<FlagData, 'version' | 'updated_at'>,
+    action: HistoryAction,
+    author: string | undefined,
+  ): FlagData {
     const flag = { ...data, updated_at: Date.now() / 1000, version: ++this.#version }
     this.#flags.set(flag.name, flag)
+    this.#record(action, flag, author)
     this.#tell()
     return structuredClone(flag)
   }
 
   async purge(name: string, options: UpsertOptions = {}): Promise<boolean> {
     const before = this.#flags.get(name)
-    if (before !== undefined) baseOf(name, before, options.expectedVersion)
-    if (!this.#flags.delete(name)) return false
+    if (before === undefined) return false
+    baseOf(name, before, options.expectedVersion)
+    this.#flags.delete(name)
     this.#purged = ++this.#version
+    this.#record(
+      'purged',
+      { ...before, updated_at: Date.now() / 1000, version: this.#version },
+      options.author,
+    )
     this.#tell()
     return true
+  }
+
+  #record(action: HistoryAction, data: FlagData, author: string | undefined): void {
+    const entries = this.#history.get(data.name) ?? []
+    this.#history.set(data.name, entries)
+    entries.push({ version: data.version, action, author: authorOf(author), at: data.updated_at, data })
+  }
+
+  async history(
+    name: string,
+    { limit = HISTORY_LIMIT, before = Number.POSITIVE_INFINITY }: HistoryOptions = {},
+  ): Promise<HistoryEntry[]> {
+    const older = (this.#history.get(name) ?? []).filter(({ version }) => version < before)
+    return structuredClone(older.reverse().slice(0, limit))
+  }
+
+  async noteAsked(names: readonly string[]): Promise<void> {
+    const now = Math.floor(Date.now() / 1000)
+    this.#recordedSince ??= now
+    for (const name of names) this.#askedAt.set(name, now)
+  }
+
+  async usage(): Promise<Usage> {
+    return { since: this.#recordedSince, askedAt: new Map(this.#askedAt) }
   }
 
   subscribe(onChange: () => void): () => Promise<void> {

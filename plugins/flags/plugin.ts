@@ -20,7 +20,7 @@ declare module 'fastify' {
 
 /** Options of the plugin. */
 export interface FlagsOptions
-  extends Pick<FlagClientOptions, 'ttl' | 'isInSegment' | 'strict'>,
+  extends Pick<FlagClientOptions, 'ttl' | 'isInSegment' | 'strict' | 'recordUsage'>,
     Omit<FlagStorageOptions, 'on'> {
   /** Where the flags are. Default: in tables of `engine`. */
   readonly storage?: FlagStore
@@ -60,7 +60,7 @@ async function databaseStorage(app: FastifyInstance, options: FlagsOptions): Pro
     throw new errors.SQLA_ERR_FLAG_STORAGE('register sqlAssist before flags, or give `storage`')
   }
   const { engines } = app.sqlAssist
-  const { flagsTable, metadataTable, schema } = options
+  const { flagsTable, metadataTable, historyTable, usageTable, schema } = options
   const on = engines.get(options.engine ?? (engines.has('writer') ? 'writer' : undefined))
   if (options.createTables && on.readOnly) {
     throw new errors.SQLA_ERR_FLAG_STORAGE(`engine '${on.name}' is read-only, so no tables can be created`)
@@ -69,6 +69,8 @@ async function databaseStorage(app: FastifyInstance, options: FlagsOptions): Pro
     on,
     ...(flagsTable === undefined ? {} : { flagsTable }),
     ...(metadataTable === undefined ? {} : { metadataTable }),
+    ...(historyTable === undefined ? {} : { historyTable }),
+    ...(usageTable === undefined ? {} : { usageTable }),
     ...(schema === undefined ? {} : { schema }),
   })
   if (options.createTables) await storage.createTables()

@@ -1,9 +1,11 @@
-import { BaseMySqlPlatform, BasePostgreSqlPlatform } from '@mikro-orm/sql'
 import type { Engine, SqlEm } from '../../src/index.ts'
-import { errors } from './errors.ts'
 import { completeFlag, type FlagData, type FlagInput } from './flag-data.ts'
+import { actionOf } from './history.ts'
+import { HistoryTable } from './history-table.ts'
 import { listen } from './listener.ts'
-import type { Changes, FlagStore, UpsertOptions } from './store.ts'
+import { isMySql, isPostgres, nameType, tableName } from './sql.ts'
+import type { Changes, FlagStore, HistoryEntry, HistoryOptions, UpsertOptions, Usage } from './store.ts'
+import { UsageTable } from './usage-table.ts'
 import { baseOf } from './versions.ts'
 
 /** Where the flags of a {@link FlagStorage} are. */
@@ -17,7 +19,11 @@ export interface FlagStorageOptions {
   readonly flagsTable?: string
   /** Default `'flypper_metadata'`. */
   readonly metadataTable?: string
-  /** The schema of both tables. Default: that of the connection. */
+  /** Who has changed what, and when. Default `'flypper_history'`. */
+  readonly historyTable?: string
+  /** When which flag was last asked for. Default `'flypper_usage'`. */
+  readonly usageTable?: string
+  /** The schema of the tables. Default: that of the connection. */
   readonly schema?: string
 }
 
@@ -42,7 +48,7 @@ interface CounterRow {
 
 /**
  * Flags in a database, in the tables of flypper-sqlalchemy: existing ones go on working, and both may use them at
- * once.
+ * once. Two more tables have the history and when flags were asked for; without them neither is written down.
  *
  * Every change takes its version from the counter's row under lock, until its transaction ends: versions are given in
  * the order of the commits, so that a client which asks for what is newer than the newest it has seen misses nothing. (A
@@ -61,6 +67,8 @@ export class FlagStorage implements FlagStore {
   readonly #metadata: string
   readonly #index: string
   readonly #channel: string
+  readonly #history: HistoryTable
+  readonly #usage: UsageTable
   /** For `subscribe`, which needs a connection of its own. */
   readonly #engine: Engine | undefined
 
@@ -68,45 +76,51 @@ export class FlagStorage implements FlagStore {
     on,
     flagsTable = 'flypper_flags',
     metadataTable = 'flypper_metadata',
+    historyTable = 'flypper_history',
+    usageTable = 'flypper_usage',
     schema,
   }: FlagStorageOptions) {
-    for (const name of [flagsTable, metadataTable, schema ?? 'public']) assertName(name)
     this.#on = on
     this.#engine = 'getConnection' in on ? undefined : on
     const platform = ('getConnection' in on ? on : on.orm.em).getPlatform()
     const quote = (name: string) => platform.quoteIdentifier(name).toString()
-    const within = schema === undefined ? '' : `${quote(schema)}.`
-    this.#flags = within + quote(flagsTable)
-    this.#metadata = within + quote(metadataTable)
+    const table = (name: string) => tableName(quote, name, schema)
+    this.#flags = table(flagsTable).sql
+    this.#metadata = table(metadataTable).sql
+    this.#history = new HistoryTable(table(historyTable))
+    this.#usage = new UsageTable(table(usageTable))
     this.#index = quote(`ix_${flagsTable}_version`)
     this.#channel = `sqlassist_${schema === undefined ? '' : `${schema}_`}${flagsTable}`.slice(0, 63)
   }
 
   /**
-   * Creates both tables and the index, if they are missing; two processes may do so at once. On MariaDB and MySQL that
+   * Creates the tables and the index, if they are missing; two processes may do so at once. On MariaDB and MySQL that
    * ends a session's transaction.
    */
   async createTables(): Promise<void> {
     await this.#transaction(async em => {
-      const isMySql = em.getPlatform() instanceof BaseMySqlPlatform
-      const isPostgres = em.getPlatform() instanceof BasePostgreSqlPlatform
-      // Names compare as they are, whatever the database's collation is.
-      const text = isMySql ? 'varchar(255) character set utf8mb4 collate utf8mb4_bin' : 'varchar(255)'
-      const index = isMySql ? `, index ${this.#index} (version)` : ''
-      if (isPostgres) await em.execute('select pg_advisory_xact_lock(hashtext(?))', [this.#channel])
+      const text = nameType(em)
+      const index = isMySql(em) ? `, index ${this.#index} (version)` : ''
+      if (isPostgres(em)) await em.execute('select pg_advisory_xact_lock(hashtext(?))', [this.#channel])
       await em.execute(
         `create table if not exists ${this.#flags} (name ${text} not null primary key, version integer not null, data json not null${index})`,
       )
       await em.execute(
         `create table if not exists ${this.#metadata} (${this.#key(em)} ${text} not null primary key, value ${text} not null)`,
       )
-      if (isMySql) return this.#createIndexOnMySql(em)
+      await this.#history.create(em)
+      await this.#usage.create(em)
+      if (isMySql(em)) return this.#createIndexOnMySql(em)
       await em.execute(`create index if not exists ${this.#index} on ${this.#flags} (version)`)
     })
   }
 
   async list({ versionGreaterThan = 0 }: { readonly versionGreaterThan?: number } = {}): Promise<FlagData[]> {
     return this.#read(em => this.#list(em, versionGreaterThan))
+  }
+
+  async get(name: string): Promise<FlagData | undefined> {
+    return this.#read(em => this.#find(em, name, false))
   }
 
   async changesSince(version: number): Promise<Changes> {
@@ -127,12 +141,9 @@ export class FlagStorage implements FlagStore {
       const before = await this.#find(em, input.name)
       const base = baseOf(input.name, before, options.expectedVersion)
       const flag = { ...completeFlag(input, base), updated_at: Date.now() / 1000, version }
-      if (before !== undefined) return this.#update(em, flag)
-      await em.execute(`insert into ${this.#flags} (name, version, data) values (?, ?, ?)`, [
-        flag.name,
-        version,
-        JSON.stringify(flag),
-      ])
+      if (before === undefined) await this.#insert(em, flag)
+      else await this.#update(em, flag)
+      await this.#history.add(em, actionOf(base, flag), flag, options.author)
       return flag
     })
   }
@@ -142,7 +153,10 @@ export class FlagStorage implements FlagStore {
       const before = await this.#find(em, name)
       if (before === undefined) return undefined
       baseOf(name, before, options.expectedVersion)
-      return this.#update(em, { ...before, deleted: true, updated_at: Date.now() / 1000, version })
+      const flag = { ...before, deleted: true, updated_at: Date.now() / 1000, version }
+      await this.#update(em, flag)
+      await this.#history.add(em, actionOf(before, flag), flag, options.author)
+      return flag
     })
   }
 
@@ -154,13 +168,27 @@ export class FlagStorage implements FlagStore {
       await em.execute(`delete from ${this.#flags} where name = ?`, [name])
       await this.#makeCounter(em, PURGED)
       await this.#setCounter(em, PURGED, version)
+      const last = { ...before, updated_at: Date.now() / 1000, version }
+      await this.#history.add(em, 'purged', last, options.author)
       return true
     })
   }
 
+  async history(name: string, options: HistoryOptions = {}): Promise<HistoryEntry[]> {
+    return this.#read(em => this.#history.read(em, name, options))
+  }
+
+  async noteAsked(names: readonly string[]): Promise<void> {
+    return this.#read(em => this.#usage.note(em, names))
+  }
+
+  async usage(): Promise<Usage> {
+    return this.#read(em => this.#usage.read(em))
+  }
+
   subscribe(onChange: () => void): () => Promise<void> {
     const engine = this.#engine
-    if (engine === undefined || !(engine.orm.em.getPlatform() instanceof BasePostgreSqlPlatform)) {
+    if (engine === undefined || !isPostgres(engine.orm.em)) {
       return async () => {}
     }
     return listen(engine, this.#channel, onChange)
@@ -178,7 +206,7 @@ export class FlagStorage implements FlagStore {
       const version = Number(row?.value) + 1
       await this.#setCounter(em, VERSION, version)
       const result = await work(em, version)
-      if (em.getPlatform() instanceof BasePostgreSqlPlatform) {
+      if (isPostgres(em)) {
         await em.execute('select pg_notify(?, ?)', [this.#channel, String(version)])
       }
       return result
@@ -188,8 +216,7 @@ export class FlagStorage implements FlagStore {
   /** Two processes that save the first flag at the same time make one row. */
   async #makeCounter(em: SqlEm, name: string): Promise<void> {
     // MariaDB's `insert ignore` would share the lock of a row that is there, and two that share it cannot both go on.
-    const isMySql = em.getPlatform() instanceof BaseMySqlPlatform
-    const otherwise = isMySql ? 'on duplicate key update value = value' : 'on conflict do nothing'
+    const otherwise = isMySql(em) ? 'on duplicate key update value = value' : 'on conflict do nothing'
     await em.execute(`insert into ${this.#metadata} (${this.#key(em)}, value) values (?, '0') ${otherwise}`, [
       name,
     ])
@@ -219,23 +246,30 @@ export class FlagStorage implements FlagStore {
     return rows.map(flagOf)
   }
 
-  /** The flag as it is now, which on MariaDB a plain read in an older transaction would not see. */
-  async #find(em: SqlEm, name: string): Promise<FlagData | undefined> {
+  /** @param isLocked as it is now, which on MariaDB a plain read in an older transaction would not see */
+  async #find(em: SqlEm, name: string, isLocked = true): Promise<FlagData | undefined> {
     const rows: Row[] = await em.execute(
-      `select name, version, data from ${this.#flags} where name = ?${forUpdate(em)}`,
+      `select name, version, data from ${this.#flags} where name = ?${isLocked ? forUpdate(em) : ''}`,
       [name],
     )
     // A table of flypper's may compare names in its own way.
     return rows.map(flagOf).find(flag => flag.name === name)
   }
 
-  async #update(em: SqlEm, flag: FlagData): Promise<FlagData> {
+  async #insert(em: SqlEm, flag: FlagData): Promise<void> {
+    await em.execute(`insert into ${this.#flags} (name, version, data) values (?, ?, ?)`, [
+      flag.name,
+      flag.version,
+      JSON.stringify(flag),
+    ])
+  }
+
+  async #update(em: SqlEm, flag: FlagData): Promise<void> {
     await em.execute(`update ${this.#flags} set version = ?, data = ? where name = ?`, [
       flag.version,
       JSON.stringify(flag),
       flag.name,
     ])
-    return flag
   }
 
   /** `key` is a word of MySQL's. */
@@ -267,20 +301,9 @@ export class FlagStorage implements FlagStore {
   }
 }
 
-function assertName(name: string): void {
-  // A question mark is a parameter; what makes an index of the name needs room for it.
-  if (/^[^?\0]{1,52}$/.test(name)) return
-  throw new errors.SQLA_ERR_FLAG_STORAGE(
-    `'${name}' cannot be the name of a table or schema: it must have 1 to 52 characters, without a question mark`,
-  )
-}
-
 function forUpdate(em: SqlEm): string {
-  const platform = em.getPlatform()
   // SQLite has one writer at a time.
-  return platform instanceof BaseMySqlPlatform || platform instanceof BasePostgreSqlPlatform
-    ? ' for update'
-    : ''
+  return isMySql(em) || isPostgres(em) ? ' for update' : ''
 }
 
 /** Some drivers parse JSON, some do not. */

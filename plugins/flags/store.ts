@@ -7,6 +7,32 @@ export interface UpsertOptions {
    * Otherwise SQLA_ERR_FLAG_CONFLICT.
    */
   readonly expectedVersion?: number | undefined
+  /** Who changes it, for the history. Cut off after 255 characters. */
+  readonly author?: string | undefined
+}
+
+/** What was done to a flag. */
+export type HistoryAction = 'created' | 'changed' | 'deleted' | 'restored' | 'purged'
+
+/** One change of a flag. */
+export interface HistoryEntry {
+  /** The version that the change has made. */
+  readonly version: number
+  readonly action: HistoryAction
+  /** Who has changed it; null when nobody has said. */
+  readonly author: string | null
+  /** Seconds since 1970. */
+  readonly at: number
+  /** The flag after the change; of one that was purged, as it was before. */
+  readonly data: FlagData
+}
+
+/** Which flags are asked for. */
+export interface Usage {
+  /** Since when that is written down: seconds since 1970; undefined: not yet. */
+  readonly since: number | undefined
+  /** Name → when somebody asked for it last: seconds since 1970, late by up to an hour. */
+  readonly askedAt: ReadonlyMap<string, number>
 }
 
 /** What has changed since a version. */
@@ -19,10 +45,18 @@ export interface Changes {
   readonly complete: boolean
 }
 
+/** Which part of a history. */
+export interface HistoryOptions {
+  readonly limit?: number
+  readonly before?: number
+}
+
 /** Where flags are: {@link FlagStorage} in a database, {@link MemoryFlagStorage} in this process. */
 export interface FlagStore {
   /** @param options `versionGreaterThan`: only what has changed since. @returns flags, tombstones included, by version */
   list(options?: { readonly versionGreaterThan?: number }): Promise<FlagData[]>
+  /** @returns the flag, or its tombstone; undefined when there is none */
+  get(name: string): Promise<FlagData | undefined>
   /** What a client that has seen `version` does not know yet. */
   changesSince(version: number): Promise<Changes>
   /**
@@ -35,6 +69,16 @@ export interface FlagStore {
   delete(name: string, options?: UpsertOptions): Promise<FlagData | undefined>
   /** Deletes the row itself; clients that had the flag learn of it. @returns whether there was one */
   purge(name: string, options?: UpsertOptions): Promise<boolean>
+  /**
+   * What was done to a flag, the newest first. Empty where nothing is written down.
+   *
+   * @param options `limit`: how many, 100 by default; `before`: only what is older than this version
+   */
+  history?(name: string, options?: HistoryOptions): Promise<HistoryEntry[]>
+  /** Writes down that flags were asked for just now. */
+  noteAsked?(names: readonly string[]): Promise<void>
+  /** Which flags were asked for, and when. */
+  usage?(): Promise<Usage>
   /**
    * Calls back when something has changed, if the store can tell by itself.
    *

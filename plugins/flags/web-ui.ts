@@ -218,7 +218,7 @@ export async function flagsWebUi(app: FastifyInstance, options: FlagsWebUiOption
 
   app.post<Form>('/delete', route, async (request, reply) => {
     const name = request.body.get('name') ?? ''
-    await removeFlag(client, name, false, versionIn(request.body))
+    await removeFlag(client, name, false, { expected: versionIn(request.body) })
     return done(reply, `${base}/?name=${encodeURIComponent(name)}`, 'deleted')
   })
 
@@ -228,7 +228,7 @@ export async function flagsWebUi(app: FastifyInstance, options: FlagsWebUiOption
 
   app.post<Form>('/purge', route, async (request, reply) => {
     const name = request.body.get('name') ?? ''
-    await removeFlag(client, name, true, versionIn(request.body))
+    await removeFlag(client, name, true, { expected: versionIn(request.body) })
     return done(reply, `${base}/?view=deleted&name=${encodeURIComponent(name)}`, 'purged')
   })
 }
