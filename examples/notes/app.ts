@@ -1,18 +1,23 @@
 import { randomBytes } from 'node:crypto'
+import fastifyCookie from '@fastify/cookie'
 import fastifySwagger from '@fastify/swagger'
 import fastifySwaggerUi from '@fastify/swagger-ui'
 import { defineConfig } from '@mikro-orm/postgresql'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import sqlAssist from 'fastify-sqlassist'
 import { databaseErrors } from 'fastify-sqlassist/repository'
+import { admin } from './admin.ts'
 import { AuditLine, Author, Note } from './entities.ts'
 import { answerErrors } from './errors.ts'
+import { addFeatureFlags } from './feature-flags.ts'
 import { docsSecurityPolicy, openApi } from './openapi.ts'
 import { page } from './page.ts'
+import { makePassword } from './password.ts'
 import { authors } from './routes/authors.ts'
 import { health } from './routes/health.ts'
 import { notes } from './routes/notes.ts'
 import { addSchemas } from './schemas.ts'
+import { knowVisitors } from './visitor.ts'
 
 /** Where each engine finds its server. */
 export interface Urls {
@@ -21,12 +26,17 @@ export interface Urls {
   readonly logger: string
 }
 
+export interface AppOptions extends Pick<FastifyServerOptions, 'logger'> {
+  /** Opens the page of the feature flags. Without it nobody can log in. */
+  readonly adminPassword?: string
+}
+
 /** The whole service, ready to listen or to be tested with `app.inject`. */
 export async function buildApp(
   urls: Urls,
-  options: Pick<FastifyServerOptions, 'logger'> = {},
+  { logger = false, adminPassword = makePassword() }: AppOptions = {},
 ): Promise<FastifyInstance> {
-  const app = Fastify({ logger: options.logger ?? false })
+  const app = Fastify({ logger })
 
   await app.register(sqlAssist, {
     engines: {
@@ -50,6 +60,10 @@ export async function buildApp(
     routing: { token: { secret: process.env.TOKEN_SECRET ?? randomBytes(32).toString('hex') } },
   })
 
+  await app.register(fastifyCookie)
+  knowVisitors(app)
+  await addFeatureFlags(app)
+
   // Before the routes: what the database refuses becomes a 404, 409 or 422.
   await app.register(databaseErrors)
   app.setErrorHandler(answerErrors)
@@ -61,6 +75,7 @@ export async function buildApp(
   await app.register(notes, { prefix: '/notes' })
   await app.register(health, { prefix: '/health' })
   await app.register(page, { servers: urls })
+  await app.register(admin, { prefix: '/admin', password: adminPassword })
   return app
 }
 

@@ -14,7 +14,7 @@ export function answerErrors(error: FastifyError, request: FastifyRequest, reply
 }
 
 /** To be thrown: what the request asks for cannot be. */
-export function problem(statusCode: 404 | 422, message: string): Error & { statusCode: number } {
+export function problem(statusCode: 401 | 403 | 404 | 422, message: string): Error & { statusCode: number } {
   return Object.assign(new Error(message), { statusCode })
 }
 

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { buildApp, type Urls } from './app.ts'
+import { checkPassword, makePassword } from './password.ts'
 
 // The process around the app: which servers, which port, and a clean end. `npm start` runs it.
 
@@ -47,14 +48,21 @@ async function stop(): Promise<void> {
 }
 
 try {
+  const { ADMIN_PASSWORD: chosen } = process.env
+  const adminPassword = chosen ? checkPassword(chosen) : makePassword()
   const servers = await findServers(process.env)
   cleanups.push(servers.stop)
-  const app = await buildApp(servers.urls, { logger: { level: process.env.LOG_LEVEL ?? 'warn' } })
+  const app = await buildApp(servers.urls, {
+    logger: { level: process.env.LOG_LEVEL ?? 'warn' },
+    adminPassword,
+  })
   cleanups.push(() => app.close())
   const address = await listen(app, process.env)
   // `once`: a second Ctrl-C ends the process at once.
   process.once('SIGINT', stop)
   process.once('SIGTERM', stop)
+  // For this terminal only: neither the log nor a page has it.
+  if (!chosen) console.log(`password for ${address}/admin/flags: ${adminPassword}`)
   console.log(`ready: ${address}`)
 } catch (error) {
   console.error(error instanceof Error ? error.message : error)

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import type { FlagDetails } from 'fastify-sqlassist/flags'
 import type { EngineReport } from './engine-report.ts'
-import type { AuditLine, Author } from './entities.ts'
-import { Html, html } from './html.ts'
+import type { AuditLine, Author, Note } from './entities.ts'
+import { type Html, html } from './html.ts'
+import { layout } from './layout.ts'
 
 export interface Message {
   readonly kind: 'success' | 'problem'
@@ -18,52 +18,26 @@ export interface Failed {
 /** Everything that the start page shows. */
 export interface PageData {
   readonly authors: readonly Author[]
+  /** The newest notes; undefined where the flag is off. */
+  readonly latest: readonly Note[] | undefined
   readonly lines: readonly AuditLine[]
   readonly engines: readonly EngineReport[]
+  /** The flag `latest-notes`, as it is for the visitor. */
+  readonly flag: FlagDetails<boolean>
+  readonly visitor: string
   readonly message: Message | undefined
   readonly failed: Failed | undefined
 }
 
-const css = readFileSync(new URL('./page.css', import.meta.url), 'utf8')
-
-/** No script at all, this one style sheet, forms to ourselves. */
-export const contentSecurityPolicy = [
-  "default-src 'none'",
-  `style-src 'sha256-${createHash('sha256').update(css).digest('base64')}'`,
-  'img-src data:',
-  "form-action 'self'",
-  "base-uri 'none'",
-  "frame-ancestors 'none'",
-].join('; ')
-
-const style = new Html(`<style>${css}</style>`)
-const icon =
-  "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' rx='4' fill='%230f766e'/%3E%3Cpath d='M4 5h8M4 8h8M4 11h5' stroke='white' stroke-width='1.5'/%3E%3C/svg%3E"
-
 export function startPage(data: PageData): string {
-  const { authors, lines, engines, message, failed } = data
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>${message?.kind === 'problem' ? 'Not saved – ' : ''}Notes</title>
-<link rel="icon" href="${icon}">
-${style}
-</head>
-<body>
-<a class="skip" href="#content">Skip to content</a>
-<header class="top">
-  <div class="wide">
-    <p class="brand">Notes <span>an example of fastify-sqlassist</span></p>
-    <nav aria-label="Service"><a href="/docs">API documentation</a> <a href="/health">Health</a></nav>
-  </div>
-</header>
-<main id="content" class="wide">
+  const { authors, latest, lines, engines, message, failed } = data
+  return layout({
+    title: `${message?.kind === 'problem' ? 'Not saved – ' : ''}Notes`,
+    main: html`
   <h1>One request, three engines</h1>
   <p class="lead">Changes go through a <strong>writer</strong> and are committed before the answer leaves. Reads come from a <strong>reader</strong>, which may be a standby; a cookie tells it what you have written, so you never miss it. A <strong>logger</strong> keeps a line of every attempt, even of one that was rolled back.</p>
   ${message && banner(message)}
+  ${latest && latestNotes(latest)}
   <section aria-labelledby="engines">
     <h2 id="engines">What the engines did for this page</h2>
     <div class="cards">${engines.map(engine => engineCard(engine, failed !== undefined))}</div>
@@ -82,12 +56,39 @@ ${style}
   <section aria-labelledby="audit">
     <h2 id="audit">Audit trail</h2>
     ${lines.length > 0 ? auditTable(lines) : html`<p class="empty">No attempts yet.</p>`}
-  </section>
-</main>
-<footer class="wide"><p>This page has no scripts. <a href="/docs">Try the API</a> to rename, transfer and delete.</p></footer>
-</body>
-</html>
-`.text
+  </section>`,
+    footer: html`
+  <p>This page has no scripts. <a href="/docs">Try the API</a> to rename, transfer and delete.</p>
+  ${flagLine(data)}`,
+  })
+}
+
+/** What the flag `latest-notes` adds. */
+function latestNotes(notes: readonly Note[]): Html {
+  return html`
+  <section aria-labelledby="latest">
+    <h2 id="latest">Latest notes <span class="badge">preview</span></h2>
+    ${
+      notes.length > 0
+        ? html`<div class="cards latest">${notes.map(latestCard)}</div>`
+        : html`<p class="empty">No notes yet.</p>`
+    }
+  </section>`
+}
+
+function latestCard({ title, text, author, createdAt }: Note): Html {
+  const [day = '', time = ''] = createdAt.toISOString().split('T')
+  return html`
+<article class="card">
+  <h3>${title}</h3>
+  <p class="byline">${author.name}, <time datetime="${createdAt.toISOString()}">${day} ${time.slice(0, 5)}</time> UTC</p>
+  ${text && html`<p class="excerpt">${text}</p>`}
+</article>`
+}
+
+/** What the flag is for this visitor, and why: so that a rollout to some can be watched. */
+function flagLine({ flag, visitor }: PageData): Html {
+  return html`<p>The feature flag <code>${flag.flagKey}</code> is ${flag.value ? 'on' : 'off'} for you (<code>${flag.reason}</code>), visitor <code>${visitor.slice(0, 8)}</code>. <a href="/admin/flags/">Change flags</a>, <a href="/admin/login">log in or out</a>.</p>`
 }
 
 function banner({ kind, text }: Message): Html {

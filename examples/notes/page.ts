@@ -4,9 +4,11 @@ import type { Urls } from './app.ts'
 import { audit, auditWrites } from './audit.ts'
 import { reportEngines } from './engine-report.ts'
 import { AuditLine, Author, Note } from './entities.ts'
-import { contentSecurityPolicy, type Failed, type Message, startPage } from './page-view.ts'
-import { isSameOrigin } from './same-origin.ts'
+import { acceptForms } from './forms.ts'
+import { asPage } from './layout.ts'
+import { type Failed, type Message, startPage } from './page-view.ts'
 import { authorName, byId, noteText, noteTitle } from './schemas.ts'
+import { greetVisitor } from './visitor.ts'
 
 interface AuthorForm {
   name: string
@@ -33,19 +35,10 @@ const config = { db: { commitMode: 'autocommit_include_redirect' } } as const
 
 /** The start page, and its two forms. It works without JavaScript. */
 export async function page(app: FastifyInstance, { servers }: { servers: Urls }): Promise<void> {
-  // In this plugin only: the JSON routes go on refusing forms, which any other site could post.
-  app.addContentTypeParser(
-    'application/x-www-form-urlencoded',
-    { parseAs: 'string' },
-    async (_request: FastifyRequest, body: string) => Object.fromEntries(new URLSearchParams(body)),
-  )
   auditWrites(app)
-  app.addHook('preValidation', async (request, reply) => {
-    if (request.method !== 'POST' || isSameOrigin(request)) return
-    return reply
-      .code(403)
-      .send({ statusCode: 403, error: 'Forbidden', message: 'Forms come from the start page' })
-  })
+  // In this plugin only: the JSON routes go on refusing forms.
+  acceptForms(app)
+  app.addHook('onRequest', greetVisitor)
 
   app.get<{ Querystring: Saved }>(
     '/',
@@ -139,21 +132,21 @@ export async function page(app: FastifyInstance, { servers }: { servers: Urls })
   async function show(request: FastifyRequest, reply: FastifyReply, { saved = {}, problem, failed }: Shown) {
     await audit(request, reply)
     const { reader, logger } = request.db
-    const [authors, lines] = await Promise.all([
+    // Synchronous, from memory: nobody waits for a flag.
+    const flag = request.flags.details('latest-notes', false)
+    const [authors, lines, latest] = await Promise.all([
       reader.find(Author, {}, { orderBy: { id: 'desc' }, limit: 50, populate: ['notes'] }),
       logger.find(AuditLine, {}, { orderBy: { id: 'desc' }, limit: 10 }),
+      flag.value
+        ? reader.find(Note, {}, { orderBy: { id: 'desc' }, limit: 3, populate: ['author'] })
+        : undefined,
     ])
     const message: Message | undefined = problem
       ? { kind: 'problem', text: problem }
       : await outcomeOf(request, saved)
     const engines = await reportEngines(app, request, servers)
-    reply.type('text/html; charset=utf-8').headers({
-      'content-security-policy': contentSecurityPolicy,
-      'x-content-type-options': 'nosniff',
-      'referrer-policy': 'same-origin',
-      'cache-control': 'no-store',
-    })
-    return startPage({ authors, lines, engines, message, failed })
+    asPage(reply)
+    return startPage({ authors, latest, lines, engines, flag, visitor: request.visitor, message, failed })
   }
 }
 

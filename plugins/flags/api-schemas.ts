@@ -76,6 +76,13 @@ const attributes = {
           },
         },
       },
+      otherwise: {
+        type: 'string',
+        nullable: true,
+        minLength: 1,
+        maxLength: 255,
+        description: 'The name of the option for those whom the flag is not meant for, when it is on',
+      },
     },
     description: 'Several values',
   },
@@ -137,6 +144,86 @@ export const failure: Schema = {
     code: { type: 'string' },
     error: { type: 'string' },
     message: { type: 'string' },
+  },
+}
+
+/** Why a number in a query is a text: what comes in a query is one, and nothing is guessed of it. */
+const numberInQuery = (description: string): Schema => ({ type: 'string', maxLength: 16, description })
+
+export const historyQuery: Schema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    limit: numberInQuery('How many changes, from 1 to 1000; 100 by default'),
+    before: numberInQuery('Only what is older than this version: the last one of the page before'),
+  },
+}
+
+/** What was done to a flag. */
+export const flagHistoryPage: Schema = {
+  type: 'object',
+  required: ['name', 'history'],
+  properties: {
+    name,
+    history: {
+      type: 'array',
+      description: 'The newest first',
+      items: {
+        type: 'object',
+        required: ['version', 'action', 'author', 'at', 'data'],
+        properties: {
+          version: { type: 'integer', description: 'The version that the change has made' },
+          action: { type: 'string', enum: ['created', 'changed', 'deleted', 'restored', 'purged'] },
+          author: { type: 'string', nullable: true, description: 'Who; null: nobody has said' },
+          at: { type: 'number', description: 'Seconds since 1970' },
+          data: { ...storedFlag, description: 'The flag after it; of one that was purged, before it' },
+        },
+      },
+    },
+  },
+}
+
+/** The body of a roll back. */
+export const rollBack: Schema = {
+  type: 'object',
+  required: ['to'],
+  additionalProperties: false,
+  properties: { to: { type: 'integer', minimum: 1, description: 'The version to go back to' } },
+}
+
+export const unusedQuery: Schema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    days: numberInQuery('For how many days nobody has asked for them, from 1 to 3650; 30 by default'),
+  },
+}
+
+/** The flags that nobody seems to need. */
+export const unusedList: Schema = {
+  type: 'object',
+  required: ['since', 'flags'],
+  properties: {
+    since: {
+      type: 'number',
+      nullable: true,
+      description: 'When it began to be written down who asks: seconds since 1970; null: not yet',
+    },
+    flags: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['flag', 'askedAt'],
+        properties: {
+          flag: storedFlag,
+          askedAt: {
+            type: 'number',
+            nullable: true,
+            description: 'When somebody asked for it last: seconds since 1970; null: never since then',
+          },
+        },
+      },
+    },
   },
 }
 

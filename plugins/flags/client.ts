@@ -3,14 +3,12 @@ import { errors as coreErrors } from '../../src/index.ts'
 import { FlagContext } from './context.ts'
 import { type Entries, Flag, type Surroundings } from './flag.ts'
 import type { FlagStore } from './store.ts'
+import { UsageRecorder } from './usage-recorder.ts'
 
 /** Milliseconds; a longer timer would fire at once. */
 const LONGEST_TTL = 2 ** 31 - 1
 /** Milliseconds. */
 const CLOSE_PATIENCE = 1_000
-
-/** Milliseconds between two notes that a flag is asked for; it is about days. */
-const ASKED_EVERY = 3_600_000
 
 /** How a client keeps its flags. */
 export interface FlagClientOptions {
@@ -21,7 +19,10 @@ export interface FlagClientOptions {
   readonly isInSegment?: Surroundings['isInSegment']
   /** Whether a flag that does not exist is an error. Default false: it is off, and counted. */
   readonly strict?: boolean
-  /** Whether it is written down which flags are asked for, once an hour each. Default true. */
+  /**
+   * Whether it is written down which flags are asked for, once an hour each. Default true. Where it is not, as on an engine
+   * that only reads, flags that nobody else asks for look unused.
+   */
   readonly recordUsage?: boolean
   /** Told when flags cannot be read, and of unknown flags, once each. */
   readonly log?: { warn(object: object, message: string): void } | undefined
@@ -51,10 +52,7 @@ export class FlagClient {
   readonly unknown = new Map<string, number>()
   readonly #log: FlagClientOptions['log']
   readonly #isInSegment: Surroundings['isInSegment']
-  readonly #recordUsage: boolean
-  /** Name → when it was written down that somebody asks for it: milliseconds since 1970. */
-  readonly #notedAt = new Map<string, number>()
-  #noting: Promise<void> | undefined
+  readonly #usage: UsageRecorder | undefined
   readonly #broken = new WeakSet<Flag>()
   readonly #listeners = new Set<(names: readonly string[]) => void>()
   readonly #staleListeners = new Set<(isStale: boolean) => void>()
@@ -83,7 +81,11 @@ export class FlagClient {
     this.storage = storage
     this.ttl = ttl
     this.strict = strict
-    this.#recordUsage = recordUsage
+    this.#usage = recordUsage
+      ? new UsageRecorder(this, err =>
+          log?.warn({ err }, 'which flags are asked for could not be written down'),
+        )
+      : undefined
     this.#log = log
     this.#isInSegment = isInSegment
     this.#snapshot = { version: 0, flags: new Map(), isInSegment }
@@ -221,7 +223,8 @@ export class FlagClient {
       // A storage that does not answer does not fail either.
       if (this.stale) this.#sayStale()
       void this.sync().catch(() => {})
-      this.#noteAsked()
+      // What cannot be read cannot be written to either.
+      if (this.#failure === undefined) void this.#usage?.record()
     }, this.ttl)
     this.#timer.unref()
     await this.#patiently(this.sync(), this.ttl)
@@ -234,42 +237,12 @@ export class FlagClient {
     await this.#unsubscribe?.()
     this.#unsubscribe = undefined
     this.#startedAt = undefined
-    this.#noteAsked()
-    await this.#patiently(
-      Promise.all([this.#syncing, this.#noting]).then(() => {}),
-      CLOSE_PATIENCE,
-    )
-  }
-
-  /** Writes down which flags are asked for; what fails is tried again with the next `ttl`. */
-  #noteAsked(): void {
-    if (!this.#recordUsage || this.storage.noteAsked === undefined || this.#noting !== undefined) return
-    const now = Date.now()
-    const asked = [...this.#snapshot.flags.values()].filter(
-      ({ isAsked, name }) => isAsked && now - (this.#notedAt.get(name) ?? 0) >= ASKED_EVERY,
-    )
-    // The first time without any, too: it says since when it is known.
-    if (asked.length === 0 && this.#notedAt.size > 0) return
-    for (const flag of asked) flag.isAsked = false
-    this.#noting = this.storage
-      .noteAsked(asked.map(({ name }) => name))
-      .then(() => {
-        this.#notedAt.set('', now)
-        for (const { name } of asked) this.#notedAt.set(name, now)
-      })
-      .catch(() => {
-        for (const { name } of asked) {
-          const flag = this.#snapshot.flags.get(name)
-          if (flag !== undefined) flag.isAsked = true
-        }
-      })
-      .finally(() => {
-        this.#noting = undefined
-      })
+    const lastNotes = this.#failure === undefined ? this.#usage?.finish() : undefined
+    await this.#patiently(Promise.allSettled([this.#syncing, lastNotes]), CLOSE_PATIENCE)
   }
 
   /** A database that is there and does not answer must keep nobody from starting or ending. */
-  async #patiently(work: Promise<void>, patience: number): Promise<void> {
+  async #patiently(work: Promise<unknown>, patience: number): Promise<void> {
     const ended = new AbortController()
     const settled = work.catch(() => {}).finally(() => ended.abort())
     await Promise.race([settled, sleep(patience, undefined, { signal: ended.signal }).catch(() => {})])

@@ -73,12 +73,15 @@ export class FlagContext {
     return !this.isEnabled(name, entries)
   }
 
-  /** The value of the flag's variant; of a flag without variants whether it is on. The default where it has none. */
+  /**
+   * The value of the flag's variant; of a flag without variants whether it is on. The default where it has none: it is off,
+   * or not meant for this one and has no variant `otherwise`.
+   */
   value<const V extends JsonValue>(name: FlagName, fallback: V, entries?: Entries): Widened<V> {
     return this.details(name, fallback, entries).value
   }
 
-  /** The value, and why it is that. A flag that is off, unknown or of another type has the default. */
+  /** The value, and why it is that. A flag that has none, is unknown or of another type has the default. */
   details<const V extends JsonValue>(
     name: FlagName,
     fallback: V,
@@ -100,8 +103,9 @@ export class FlagContext {
       return { flagKey: name, value, reason: 'ERROR', errorCode: 'GENERAL', version: flag.version }
     }
     const said = { flagKey: name, reason: verdict.reason, version: flag.version }
-    // A flag without variants is a boolean, which is false when it is off.
-    const isValue = verdict.enabled || flag.data.variants == null
+    // A flag without variants is a boolean, which is false when it is off. One with variants may have
+    // a variant for those whom it is not meant for.
+    const isValue = verdict.enabled || verdict.variant !== undefined || flag.data.variants == null
     if (!isValue) return { ...said, value }
     if (kindOf(verdict.value) !== kindOf(fallback)) {
       return { ...said, value, reason: 'ERROR', errorCode: 'TYPE_MISMATCH' }

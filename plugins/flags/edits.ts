@@ -16,12 +16,14 @@ export async function searchFlags(
   isDeleted: boolean,
 ): Promise<{ version: number; flags: FlagData[] }> {
   const { version, flags } = await stored(() => client.storage.changesSince(0))
-  const sought = search.toLowerCase()
-  const found = flags.filter(
-    ({ name, deleted, description, owner }) =>
-      deleted === isDeleted && [name, description, owner].some(text => text?.toLowerCase().includes(sought)),
-  )
+  const found = flags.filter(flag => flag.deleted === isDeleted && isFound(flag, search))
   return { version, flags: found.sort((a, b) => (a.name < b.name ? -1 : 1)) }
+}
+
+/** Whether the name, description or owner of a flag has a text in it. */
+export function isFound({ name, description, owner }: FlagData, search: string): boolean {
+  const sought = search.toLowerCase()
+  return [name, description, owner].some(text => text?.toLowerCase().includes(sought))
 }
 
 /** @throws SQLA_ERR_FLAG_NOT_FOUND (404) */
@@ -93,28 +95,23 @@ export async function flagHistory(
 }
 
 /**
- * Makes a flag what it was.
+ * Makes a flag what it was, a tombstone, too; one that is deleted comes back. That is a change like others.
  *
  * @param version the one to go back to
- * @throws SQLA_ERR_FLAG_NOT_FOUND (404) without such a flag or version, SQLA_ERR_FLAG_CONFLICT (409)
+ * @throws SQLA_ERR_FLAG_NOT_FOUND (404), SQLA_ERR_FLAG_VERSION (404), SQLA_ERR_FLAG_CONFLICT (409)
  */
 export async function rollBackFlag(
   client: FlagClient,
   name: string,
   version: number,
-  options?: EditOptions,
+  { expected, author }: EditOptions = {},
 ): Promise<FlagData> {
-  const [entry] = await flagHistory(client, name, { before: version + 1, limit: 1 })
-  if (entry?.version !== version) throw new errors.SQLA_ERR_FLAG_NOT_FOUND(`${name}, version ${version}`)
-  return changeFlag(
-    client,
-    name,
-    { ...changeBackTo(entry.data), deleted: false },
-    {
-      ...options,
-      isOfTombstone: true,
-    },
-  )
+  return onWhatIsThere(client, name, expected, true, async before => {
+    const [entry] = await flagHistory(client, name, { before: version + 1, limit: 1 })
+    if (entry?.version !== version) throw new errors.SQLA_ERR_FLAG_VERSION(name, version)
+    const change = { ...changeBackTo(entry.data, before), name, deleted: false }
+    return client.storage.upsert(change, { expectedVersion: before.version, author })
+  })
 }
 
 /** A flag that nobody seems to need. */
@@ -125,7 +122,7 @@ export interface UnusedFlag {
 }
 
 /**
- * The active flags that nobody has asked for, and nobody has changed, for some days.
+ * The active flags that nobody has asked for, and nobody has changed, for some days, and that no other flag requires.
  *
  * @returns `since`: when that began to be written down, in seconds since 1970; nothing is said of the days before
  */
@@ -137,15 +134,18 @@ export async function unusedFlags(
     const flags = (await client.storage.list()).filter(({ deleted }) => !deleted)
     const { since, askedAt } = (await client.storage.usage?.()) ?? { since: undefined, askedAt: new Map() }
     const limit = Date.now() / 1000 - days * 86_400
+    const required = new Set(flags.flatMap(({ requires }) => requires ?? []))
     const isOld = ({ name, updated_at: changed }: FlagData) =>
-      changed < limit && (askedAt.get(name) ?? since ?? Number.POSITIVE_INFINITY) < limit
+      !required.has(name) &&
+      changed < limit &&
+      (askedAt.get(name) ?? since ?? Number.POSITIVE_INFINITY) < limit
     return { since, flags: flags.filter(isOld).map(flag => ({ flag, askedAt: askedAt.get(flag.name) })) }
   })
 }
 
 /**
  * Writes only on top of what it has read, so that a flag that somebody deletes meanwhile does not come back. Who has not
- * said which version they mean mean the newest.
+ * said which version they mean, mean the newest.
  */
 async function onWhatIsThere<R>(
   client: FlagClient,

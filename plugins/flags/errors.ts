@@ -9,6 +9,7 @@ export const errorTable = {
     statusCode: 409,
   },
   SQLA_ERR_FLAG_NOT_FOUND: { message: "There is no flag named '%s'", statusCode: 404 },
+  SQLA_ERR_FLAG_VERSION: { message: "The history of flag '%s' has no version %s", statusCode: 404 },
   SQLA_ERR_FLAG_EXISTS: { message: "There is a flag named '%s' already", statusCode: 409 },
   SQLA_ERR_FLAG_REQUEST: { message: 'The request is not valid: %s', statusCode: 400 },
   SQLA_ERR_FLAG_AUTHORIZE: {

@@ -34,6 +34,11 @@ export interface Variant {
 export interface Variants {
   readonly actor_key: string
   readonly options: readonly Variant[]
+  /**
+   * The name of the option for those whom a flag that is on is not meant for. Without it they get the default of the
+   * caller. Its weight may be 0, so that nobody else gets it.
+   */
+  readonly otherwise?: string | null
 }
 
 /**
@@ -157,7 +162,7 @@ function problemOfPercentage(share: EnabledForPercentage | null): string | undef
 function problemOfVariants(variants: Variants | null | undefined): string | undefined {
   if (variants == null) return undefined
   if (!isObject(variants) || !isText(variants.actor_key)) return 'variants need an actor_key'
-  const { options } = variants
+  const { options, otherwise } = variants
   if (!Array.isArray(options) || options.length === 0 || !options.every(isObject))
     return 'variants.options must be a list of variants'
   if (!options.every(({ name }) => isText(name))) return 'every variant needs a name'
@@ -171,6 +176,9 @@ function problemOfVariants(variants: Variants | null | undefined): string | unde
   if (!options.every(({ value }) => isJson(value))) return 'the value of a variant must be JSON'
   if (new Set(options.map(({ value }) => kindOf(value))).size > 1) {
     return 'the values of all variants must be of one type'
+  }
+  if (otherwise != null && !options.some(({ name }) => name === otherwise)) {
+    return 'variants.otherwise must be the name of one of the options'
   }
   return undefined
 }

@@ -11,9 +11,11 @@ export type Reason = 'STATIC' | 'DISABLED' | 'TARGETING_MATCH' | 'SPLIT' | 'DEFA
 export interface Verdict {
   readonly enabled: boolean
   readonly reason: Reason
-  /** The name of the variant that an enabled flag with variants has. */
+  /**
+   * The name of the variant: of one that is enabled, or of `otherwise` where the flag is on, but not for this one.
+   */
   readonly variant: string | undefined
-  /** The value of the variant; of a flag without variants whether it is enabled. */
+  /** The value of the variant; without one whether the flag is enabled. */
   readonly value: JsonValue
 }
 
@@ -55,6 +57,8 @@ export class Flag {
   readonly #until: number
   readonly #variants: readonly Variant[]
   readonly #weight: number
+  /** For whom the flag is not meant. */
+  readonly #otherwise: Variant | undefined
 
   /** @param data as it is stored; without `hash` a percentage picks the actors that flypper picks */
   constructor(data: FlagData) {
@@ -67,8 +71,11 @@ export class Flag {
     this.#actorIds = data.enabled_for_actors ? new Set(listOf(data.enabled_for_actors.actor_ids)) : undefined
     this.#from = data.from == null ? Number.NEGATIVE_INFINITY : Date.parse(data.from)
     this.#until = data.until == null ? Number.POSITIVE_INFINITY : Date.parse(data.until)
-    this.#variants = listOf(data.variants?.options).filter(({ weight }) => weight > 0)
+    const options = listOf(data.variants?.options).filter(one => typeof one === 'object' && one !== null)
+    this.#variants = options.filter(({ weight }) => weight > 0)
     this.#weight = this.#variants.reduce((sum, { weight }) => sum + weight, 0)
+    const { otherwise } = data.variants ?? {}
+    this.#otherwise = otherwise == null ? undefined : options.find(({ name }) => name === otherwise)
     this.#isForAll =
       this.#actorIds === undefined &&
       data.enabled_for_percentage_of_actors == null &&
@@ -90,7 +97,13 @@ export class Flag {
   evaluate(entries: Entries = {}, surroundings: Surroundings = ALONE): Verdict {
     if (!this.#isOn) return { enabled: false, reason: 'DISABLED', variant: undefined, value: false }
     if (!this.isEnabled(entries, surroundings)) {
-      return { enabled: false, reason: 'DEFAULT', variant: undefined, value: false }
+      const other = this.#otherwise
+      return {
+        enabled: false,
+        reason: 'DEFAULT',
+        variant: other?.name,
+        value: other === undefined ? false : other.value,
+      }
     }
     const variant = this.#variantFor(entries)
     const { enabled_for_percentage_of_actors: share } = this.data

@@ -25,7 +25,6 @@ export class HistoryTable {
 
   async create(em: SqlEm): Promise<void> {
     const type = nameType(em)
-    // Versions may begin again when somebody resets the counter, and the name is longer than some indexes allow.
     await em.execute(
       `create table if not exists ${this.#table.sql} (name ${type} not null, version integer not null, action varchar(16) not null, author ${type}, data json not null, primary key (name, version))`,
     )
@@ -34,6 +33,7 @@ export class HistoryTable {
   /** @param data the flag after the change; of one that is purged, as it was before, with the purge's version and time */
   async add(em: SqlEm, action: HistoryAction, data: FlagData, author: string | undefined): Promise<void> {
     if (!(await this.#has(em))) return
+    // Versions begin again when somebody resets the counter.
     const otherwise = upsertClause(em, ['name', 'version'], ['action', 'author', 'data'])
     await em.execute(
       `insert into ${this.#table.sql} (name, version, action, author, data) values (?, ?, ?, ?, ?) ${otherwise}`,

@@ -20,19 +20,27 @@ export function authorOf(author: string | undefined): string | null {
   return text ? text : null
 }
 
-/** The change that makes a flag what it once was, whatever it has become since. */
-export function changeBackTo(data: FlagData): Omit<FlagInput, 'name'> {
-  const { name: _name, version: _version, updated_at: _updated, ...then } = data
-  return {
-    variants: null,
-    segments: null,
-    requires: null,
-    from: null,
-    until: null,
-    owner: null,
-    description: null,
-    // A flag without one is flypper's.
-    hash: 'flypper',
-    ...then,
-  }
+/** The fields that need not be there and cannot be null: a new one does not compile until it is said here what it is then. */
+type NeverNull = {
+  [K in keyof FlagData]-?: undefined extends FlagData[K] ? (null extends FlagData[K] ? never : K) : never
+}[keyof FlagData]
+
+/** What such a field is where it is missing. */
+const MISSING: { readonly [K in NeverNull]: NonNullable<FlagData[K]> } = { hash: 'flypper' }
+
+/**
+ * The change that makes a flag what it once was.
+ *
+ * @param then what it was
+ * @param now what it is: what it did not have then, whoever has added it, becomes null
+ */
+export function changeBackTo(then: FlagData, now: FlagData): Omit<FlagInput, 'name'> {
+  const nulls = Object.fromEntries(Object.keys(now).map(key => [key, null]))
+  const {
+    name: _name,
+    version: _version,
+    updated_at: _updated,
+    ...change
+  } = { ...nulls, ...MISSING, ...then }
+  return change
 }

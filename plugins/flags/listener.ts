@@ -20,13 +20,17 @@ interface Pool {
 /** Milliseconds between two attempts to connect again. */
 const FIRST_PAUSE = 100
 const LAST_PAUSE = 5_000
+/** Milliseconds. A standby lets nobody listen, until it is promoted. */
+const STANDBY_PAUSE = 60_000
+/** PostgreSQL's code for what a standby does not do. */
+const READ_ONLY = '25006'
 /** Milliseconds. */
 const CONNECT_PATIENCE = 5_000
 const CLOSE_PATIENCE = 1_000
 
 /**
  * Listens to a channel of PostgreSQL on a connection of its own, and connects again when that is lost: until then
- * whoever listens has to look by itself.
+ * whoever listens has to look by itself. On a standby nobody can listen.
  *
  * @param onChange called for each notification, after each connect, as some may have been missed, and when the connection is lost
  * @returns ends it
@@ -38,7 +42,7 @@ export function listen(engine: Engine, channel: string, onChange: () => void): (
   let isListening = false
   let isEnded = false
 
-  const lost = (one: Client): void => {
+  const lost = (one: Client, error?: unknown): void => {
     if (client !== one) return
     client = undefined
     one.removeAllListeners()
@@ -49,7 +53,9 @@ export function listen(engine: Engine, channel: string, onChange: () => void): (
     // Whoever has listened asks by itself now, and learns whether the database is gone.
     if (isListening) onChange()
     isListening = false
-    timer = setTimeout(() => void connect(), pause * (0.75 + Math.random() / 4))
+    const isStandby = (error as { code?: unknown } | undefined)?.code === READ_ONLY
+    const wait = isStandby ? STANDBY_PAUSE : pause
+    timer = setTimeout(() => void connect(), wait * (0.75 + Math.random() / 4))
     timer.unref()
     pause = Math.min(pause * 2, LAST_PAUSE)
   }
@@ -77,8 +83,8 @@ export function listen(engine: Engine, channel: string, onChange: () => void): (
       if (client !== one) return
       isListening = true
       onChange()
-    } catch {
-      if (one !== undefined) lost(one)
+    } catch (error) {
+      if (one !== undefined) lost(one, error)
       else if (!isEnded) {
         timer = setTimeout(() => void connect(), LAST_PAUSE)
         timer.unref()

@@ -60,8 +60,7 @@ export class MemoryFlagStorage implements FlagStore {
     const before = this.#flags.get(name)
     if (before === undefined) return undefined
     baseOf(name, before, options.expectedVersion)
-    const data = { ...before, deleted: true }
-    return this.#save(data, actionOf(before, data), options.author)
+    return this.#save({ ...before, deleted: true }, 'deleted', options.author)
   }
 
   #save(

@@ -4,6 +4,7 @@ import { type AuthorizeOptions, authorizeHook } from './authorize.ts'
 import type { FlagContext } from './context.ts'
 import { errors } from './errors.ts'
 import type { Entries, Flag } from './flag.ts'
+import type { Variants } from './flag-data.ts'
 import {
   bulkResult,
   evaluationFailure,
@@ -42,8 +43,8 @@ const NO_KEY = 'this flag tells actors apart: the context needs a targetingKey'
  * `POST /ofrep/v1/evaluate/flags/:key` (one flag; server providers) and `POST /ofrep/v1/evaluate/flags` (all of them, with
  * an ETag; web providers). Register it after the plugin `flags`. Answered from memory.
  *
- * Attributes of the context that are objects or lists are not seen by flags. A flag with variants that is off has no
- * value, so that the client's default holds.
+ * Attributes of the context that are objects or lists are not seen by flags. A flag with variants that is off, or not meant
+ * for whoever asks and without a variant `otherwise`, has no value, so that the client's default holds.
  *
  * @see https://github.com/open-feature/protocol (service/openapi.yaml, service/adrs/0006)
  * @throws SQLA_ERR_FLAG_AUTHORIZE, SQLA_ERR_FLAG_PLUGIN
@@ -124,6 +125,8 @@ export async function ofrep(app: FastifyInstance, options: OfrepOptions): Promis
 
 function evaluate(context: FlagContext, flag: Flag, entries: Entries, actorKey: string): Evaluation {
   const key = flag.name
+  // Whoever asks without saying who he is has asked as well.
+  flag.isAsked = true
   if (entries[actorKey] == null && needsActor(flag, actorKey)) {
     return { key, errorCode: 'TARGETING_KEY_MISSING', errorDetails: NO_KEY }
   }
@@ -144,8 +147,13 @@ function needsActor(flag: Flag, actorKey: string): boolean {
   return (
     actors?.actor_key === actorKey ||
     (isShared && share.actor_key === actorKey) ||
-    (variants != null && variants.options?.length > 1 && variants.actor_key === actorKey)
+    (variants?.actor_key === actorKey && isSplit(variants))
   )
+}
+
+/** Whether there are several variants to get; one without weight is at most for those whom the flag is not meant for. */
+function isSplit({ options }: Variants): boolean {
+  return Array.isArray(options) && options.filter(one => one?.weight > 0).length > 1
 }
 
 /** The context of a request as entries, or what is wrong with it. */

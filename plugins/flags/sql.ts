@@ -32,11 +32,14 @@ export function tableName(
   return { schema, name, sql: `${quote(schema)}.${quote(name)}` }
 }
 
+/** What names are made of has room for `_history`, and for what an index's name adds. */
+const LONGEST_NAME = 52
+
 function assertName(name: string): void {
-  // A question mark is a parameter; what makes an index of the name needs room for it.
-  if (/^[^?\0]{1,52}$/.test(name)) return
+  // A question mark is a parameter.
+  if (/^[^?\0]+$/.test(name) && name.replace(/_(history|usage)$/, '').length <= LONGEST_NAME) return
   throw new errors.SQLA_ERR_FLAG_STORAGE(
-    `'${name}' cannot be the name of a table or schema: it must have 1 to 52 characters, without a question mark`,
+    `'${name}' cannot be the name of a table or schema: it must have 1 to ${LONGEST_NAME} characters, without a question mark`,
   )
 }
 

@@ -19,9 +19,9 @@ export interface FlagStorageOptions {
   readonly flagsTable?: string
   /** Default `'flypper_metadata'`. */
   readonly metadataTable?: string
-  /** Who has changed what, and when. Default `'flypper_history'`. */
+  /** Who has changed what, and when. Default: `flagsTable` and `_history`. */
   readonly historyTable?: string
-  /** When which flag was last asked for. Default `'flypper_usage'`. */
+  /** When which flag was last asked for. Default: `flagsTable` and `_usage`. */
   readonly usageTable?: string
   /** The schema of the tables. Default: that of the connection. */
   readonly schema?: string
@@ -76,8 +76,8 @@ export class FlagStorage implements FlagStore {
     on,
     flagsTable = 'flypper_flags',
     metadataTable = 'flypper_metadata',
-    historyTable = 'flypper_history',
-    usageTable = 'flypper_usage',
+    historyTable = `${flagsTable}_history`,
+    usageTable = `${flagsTable}_usage`,
     schema,
   }: FlagStorageOptions) {
     this.#on = on
@@ -155,7 +155,7 @@ export class FlagStorage implements FlagStore {
       baseOf(name, before, options.expectedVersion)
       const flag = { ...before, deleted: true, updated_at: Date.now() / 1000, version }
       await this.#update(em, flag)
-      await this.#history.add(em, actionOf(before, flag), flag, options.author)
+      await this.#history.add(em, 'deleted', flag, options.author)
       return flag
     })
   }
@@ -179,6 +179,8 @@ export class FlagStorage implements FlagStore {
   }
 
   async noteAsked(names: readonly string[]): Promise<void> {
+    // A process that may only read leaves it to those that write.
+    if (this.#engine?.readOnly) return
     return this.#read(em => this.#usage.note(em, names))
   }
 

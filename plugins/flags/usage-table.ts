@@ -4,6 +4,8 @@ import type { Usage } from './store.ts'
 
 /** When recording began: a row whose name no flag can have. */
 const SINCE = ''
+/** How many names a statement has; databases limit their parameters. */
+const AT_ONCE = 1_000
 
 /**
  * When which flag was last asked for. A database that flypper has made has no such table; there nothing is written down.
@@ -27,12 +29,18 @@ export class UsageTable {
     const now = Math.floor(Date.now() / 1000)
     const since = upsertClause(em, ['name'], ['name'])
     await em.execute(`insert into ${this.#table.sql} (name, asked_at) values (?, ?) ${since}`, [SINCE, now])
-    if (names.length === 0) return
     // In one order everywhere: two processes that lock the same rows do not wait for each other in a circle.
-    const sorted = [...names].sort()
+    const sorted = [...new Set(names)].sort()
+    for (let at = 0; at < sorted.length; at += AT_ONCE) {
+      await this.#noteSome(em, sorted.slice(at, at + AT_ONCE), now)
+    }
+  }
+
+  async #noteSome(em: SqlEm, names: readonly string[], now: number): Promise<void> {
+    const rows = names.map(() => '(?, ?)').join(', ')
     await em.execute(
-      `insert into ${this.#table.sql} (name, asked_at) values ${sorted.map(() => '(?, ?)').join(', ')} ${upsertClause(em, ['name'], ['asked_at'])}`,
-      sorted.flatMap(name => [name, now]),
+      `insert into ${this.#table.sql} (name, asked_at) values ${rows} ${upsertClause(em, ['name'], ['asked_at'])}`,
+      names.flatMap(name => [name, now]),
     )
   }
 

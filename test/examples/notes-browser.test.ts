@@ -5,6 +5,8 @@ import { DESKTOP, launchBrowser, PHONE, screenshot, skip, watch } from '../suppo
 import { focused, pageWidth, textsBelow } from './in-page.ts'
 import { testDatabase, urlsOf } from './support.ts'
 
+const PASSWORD = 'open, sesame'
+
 /** Opens a page that fails the test when the browser has something to complain about. */
 async function open(t: Test, browser: Browser, options: BrowserContextOptions): Promise<Page> {
   const context = await browser.newContext(options)
@@ -13,8 +15,15 @@ async function open(t: Test, browser: Browser, options: BrowserContextOptions): 
   return watch(t, await context.newPage(), /status of 409/)
 }
 
+async function login(page: Page, url: string, password: string): Promise<void> {
+  await page.goto(`${url}/admin/flags/`)
+  await page.getByLabel('Your name').fill('Ada')
+  await page.getByLabel('Password').fill(password)
+  await page.getByRole('button', { name: 'Log in' }).click()
+}
+
 t.test('the start page in a browser', { skip }, async t => {
-  const app = await buildApp(urlsOf(await testDatabase(t)))
+  const app = await buildApp(urlsOf(await testDatabase(t)), { adminPassword: PASSWORD })
   t.teardown(() => app.close())
   const url = await app.listen({ port: 0, host: '127.0.0.1' })
   const browser = await launchBrowser(t)
@@ -63,6 +72,7 @@ t.test('the start page in a browser', { skip }, async t => {
       'Skip to content',
       'API documentation',
       'Health',
+      'Feature flags',
       'name',
       'Add author',
       'author',
@@ -70,6 +80,8 @@ t.test('the start page in a browser', { skip }, async t => {
       'text',
       'Add note',
       'Try the API',
+      'Change flags',
+      'log in or out',
     ])
     await page.getByLabel('Name').focus()
     await page.keyboard.type('Grace Hopper')
@@ -129,4 +141,54 @@ t.test('the start page in a browser', { skip }, async t => {
     t.ok(await page.getByText('all of it happens or nothing').isVisible())
     await screenshot(page, 'docs')
   })
+
+  await t.test('changes with a flag that somebody flips in another tab, without JavaScript', async t => {
+    const page = await open(t, browser, { viewport: DESKTOP, javaScriptEnabled: false })
+    await page.goto(url)
+    const latest = page.getByRole('heading', { name: 'Latest notes' })
+    t.equal(await latest.count(), 0)
+
+    // A wrong password is one of the things that are shown.
+    const admin = watch(t, await page.context().newPage(), /status of 403/)
+    await login(admin, url, 'a guess')
+    t.equal(await admin.getByRole('alert').textContent(), 'That is not the password.')
+    t.equal(await admin.getByLabel('Your name').inputValue(), 'Ada', 'the name is kept')
+    t.equal(await admin.getByLabel('Password').inputValue(), '', 'the password is not')
+    await screenshot(admin, 'login-refused')
+    await login(admin, url, PASSWORD)
+    t.equal(admin.url(), `${url}/admin/flags/`)
+    await admin.getByRole('button', { name: 'Enable latest-notes' }).click()
+    t.match(await admin.getByRole('status').textContent(), /Switched on/)
+    await screenshot(admin, 'flags')
+
+    await page.reload()
+    t.ok(await latest.isVisible(), 'the next load has it')
+    t.ok(await page.getByText('is on for you').isVisible())
+    await screenshot(page, 'flag-on')
+
+    await page.getByRole('link', { name: 'log in or out' }).click()
+    await screenshot(page, 'logged-in')
+    await page.getByRole('button', { name: 'Log out' }).click()
+    t.equal(page.url(), `${url}/`)
+    await page.getByRole('link', { name: 'Feature flags' }).click()
+    t.equal(page.url(), `${url}/admin/login`)
+  })
+
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await t.test(
+      `has enough contrast and fits a phone with the flag and the login, ${colorScheme}`,
+      async t => {
+        const page = await open(t, browser, { viewport: PHONE, isMobile: true, colorScheme })
+        for (const [path, name] of [
+          ['/', 'flag-on'],
+          ['/admin/login', 'login'],
+        ]) {
+          await page.goto(url + path)
+          await screenshot(page, `${name}-phone-${colorScheme}`)
+          t.same(await page.evaluate(textsBelow, 4.5), [], `${path}: every text has 4.5 : 1`)
+          t.ok((await page.evaluate(pageWidth)) <= PHONE.width, `${path}: no sideways scroll`)
+        }
+      },
+    )
+  }
 })

@@ -7,8 +7,17 @@ import { testDatabase } from './support.ts'
 
 t.jobs = 2
 
+/** Where the login leads to. */
+async function login(url: string, password: string): Promise<string | null> {
+  const body = new URLSearchParams({ name: 'Ada', password })
+  const answer = await fetch(`${url}/admin/login`, { method: 'POST', body, redirect: 'manual' })
+  await answer.body?.cancel()
+  return answer.headers.get('location')
+}
+
 t.test('the notes example on its own primary and standby', async t => {
-  const running = await launch(t, 'notes/main.ts')
+  // Any port: the test beside it wants the usual one to be taken all the time.
+  const running = await launch(t, 'notes/main.ts', { PORT: '0' })
   const [, url = ''] = await running.line(/^ready: (http:\/\/127\.0\.0\.1:\d+)$/m)
   const family = running.family()
   t.ok(family.length > 8, 'two servers, their children and the watchdog run')
@@ -64,6 +73,10 @@ t.test('the notes example on its own primary and standby', async t => {
   t.match(page, /<td>Transfer notes<\/td>/)
   t.match(await (await fetch(`${url}/docs`)).text(), /swagger-ui/)
 
+  const [, password = ''] = await running.line(/^password for http:\S+\/admin\/flags: (\S{16})$/m)
+  t.equal(await login(url, password), '/admin/flags/', 'the password that it has printed opens the flags')
+  t.equal(await login(url, `${password}x`), null)
+
   t.match(await ask('DELETE', `/notes/${note.body.id}`), { status: 204, body: undefined })
   t.match(await ask('DELETE', `/authors/${bob.body.id}`), { status: 204 })
   t.match(await ask('GET', `/notes/${note.body.id}`), { status: 404 })
@@ -84,8 +97,9 @@ t.test('the notes example on servers that the environment names', async t => {
   }
 
   await t.test('serves from them, and ends on SIGINT', async t => {
-    const running = await launch(t, 'notes/main.ts', { ...env, PORT: '0' })
-    const [, url] = await running.line(/^ready: (http:.*)$/m)
+    const settings = { PORT: '0', ADMIN_PASSWORD: 'open, sesame' }
+    const running = await launch(t, 'notes/main.ts', { ...env, ...settings })
+    const [, url = ''] = await running.line(/^ready: (http:.*)$/m)
     const response = await fetch(`${url}/authors`, {
       method: 'POST',
       body: '{"name":"Ada"}',
@@ -93,6 +107,8 @@ t.test('the notes example on servers that the environment names', async t => {
     })
     t.equal(response.status, 201)
     t.same(await database.sql('select name from author'), [{ name: 'Ada' }])
+    t.equal(await login(url, 'open, sesame'), '/admin/flags/')
+    t.notMatch(running.output + running.errors, /sesame|password/, 'which is not told to anybody')
     t.same(running.family(), [], 'it starts no server')
     running.kill('SIGINT')
     t.same(await running.end(), { code: 0, signal: null })
@@ -114,6 +130,12 @@ t.test('the notes example on servers that the environment names', async t => {
     const running = await launch(t, 'notes/main.ts', { WRITER_URL: database.writerUrl })
     t.match(await running.end(), { code: 1 })
     t.match(running.errors, /^READER_URL and LOGGER_URL missing: set all three URLs, or none/)
+  })
+
+  await t.test('says that the password is too short', async t => {
+    const running = await launch(t, 'notes/main.ts', { ...env, ADMIN_PASSWORD: 'sesame' })
+    t.match(await running.end(), { code: 1 })
+    t.match(running.errors, /^ADMIN_PASSWORD is too short: use 8 characters or more/)
   })
 
   await t.test('says which engine cannot be reached, without the password', async t => {

@@ -1,16 +1,23 @@
 import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify'
 import type { Test } from 'tap'
-import { type FlagStore, flags, flagsApi, MemoryFlagStorage } from '../../plugins/flags/index.ts'
+import {
+  type FlagStore,
+  type FlagsApiOptions,
+  flags,
+  flagsApi,
+  MemoryFlagStorage,
+} from '../../plugins/flags/index.ts'
 
 /** An application with the API under /flags, which `t` closes. */
 export async function apiApp(
   t: Test,
   storage: FlagStore = new MemoryFlagStorage(),
+  options: Partial<FlagsApiOptions> = {},
 ): Promise<FastifyInstance> {
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(flags, { storage })
-  await app.register(flagsApi, { prefix: '/flags', authorize: 'none', heartbeat: 50 })
+  await app.register(flagsApi, { prefix: '/flags', authorize: 'none', heartbeat: 50, ...options })
   return app
 }
 

@@ -1,7 +1,15 @@
 import swagger from '@fastify/swagger'
-import Fastify from 'fastify'
+import Fastify, { type FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
-import { FlagStorage, type FlagStore, flags, flagsApi, MemoryFlagStorage } from '../../plugins/flags/index.ts'
+import {
+  type FlagData,
+  FlagStorage,
+  type FlagStore,
+  flags,
+  flagsApi,
+  type HistoryEntry,
+  MemoryFlagStorage,
+} from '../../plugins/flags/index.ts'
 import sqlAssist from '../../src/index.ts'
 import { onEveryBackend } from '../support/backends.ts'
 import { apiApp, asker } from './api-app.ts'
@@ -138,7 +146,146 @@ function contract(t: Test, open: (t: Test) => Promise<FlagStore>): void {
     t.equal((await ask('GET', '/?deleted=yes')).json.code, 'SQLA_ERR_FLAG_REQUEST')
     t.equal((await ask('GET', '/?serach=a')).status, 400)
   })
+
+  t.test('the history says who has done what, also of a flag that is gone', async t => {
+    const author = (request: FastifyRequest) => request.headers['x-user']?.toString()
+    const ask = asker(await apiApp(t, await open(t), { author }))
+    const by = (name: string) => ({ 'x-user': name })
+    await ask('POST', '/', { name: 'a', owner: 'shop' }, by('ann'))
+    await ask('PATCH', '/a', { owner: 'billing' }, by('bea'))
+    await ask('POST', '/a/enable', undefined, by('cem'))
+    await ask('DELETE', '/a', undefined, by('dan'))
+    await ask('POST', '/a/restore')
+    await ask('POST', '/a/rollback', { to: 1 }, by('eve'))
+    await ask('POST', '/', { name: 'other' }, by('nobody who matters here'))
+    const { status, json } = await ask('GET', '/a/history')
+    t.equal(status, 200)
+    t.equal(json.name, 'a')
+    const told = (entries: HistoryEntry[]) =>
+      entries.map(({ version, action, author }) => `${version} ${action} ${author}`)
+    t.same(told(json.history), [
+      '6 changed eve',
+      '5 restored null',
+      '4 deleted dan',
+      '3 changed cem',
+      '2 changed bea',
+      '1 created ann',
+    ])
+    t.match(json.history[4], { data: { version: 2, owner: 'billing', enabled: false } })
+    t.ok(Math.abs(json.history[0].at - Date.now() / 1000) < 60)
+
+    await ask('DELETE', '/a?hard=true', undefined, by('fay'))
+    t.equal((await ask('GET', '/a')).status, 404)
+    const page = (query: string) => ask('GET', `/a/history?${query}`)
+    t.same(told((await page('limit=2')).json.history), ['8 purged fay', '6 changed eve'])
+    t.same(told((await page('limit=2&before=6')).json.history), ['5 restored null', '4 deleted dan'])
+    t.same((await page('before=1')).json.history, [], 'after the last page')
+    t.equal((await page(`before=${Number.MAX_SAFE_INTEGER}`)).json.history.length, 7)
+    t.match(await ask('GET', '/nope/history'), { status: 404, json: { code: 'SQLA_ERR_FLAG_NOT_FOUND' } })
+    for (const query of [
+      'limit=0',
+      'limit=1001',
+      'limit=x',
+      'limit=1.5',
+      'limit=',
+      'before=-1',
+      'before=1e3',
+      'x=1',
+    ])
+      t.match(await page(query), { status: 400, json: { code: 'SQLA_ERR_FLAG_REQUEST' } }, query)
+  })
+
+  t.test('a flag is made what it was', async t => {
+    const app = await apiApp(t, await open(t))
+    const ask = asker(app)
+    const variants = { actor_key: 'user_id', options: [{ name: 'x', value: 1, weight: 1 }], otherwise: 'x' }
+    await ask('POST', '/', { name: 'a', owner: 'shop', variants })
+    await ask('PATCH', '/a', { owner: 'billing', variants: null, enabled: true })
+    const seen = { 'if-match': '"1"' }
+    const late = await ask('POST', '/a/rollback', { to: 1 }, seen)
+    t.match(late, { status: 409, json: { code: 'SQLA_ERR_FLAG_CONFLICT' } })
+    t.match((await ask('GET', '/a')).json, { version: 2, owner: 'billing' })
+
+    const back = await ask('POST', '/a/rollback', { to: 1 }, { 'if-match': '"2"' })
+    t.match(back, { status: 200, headers: { etag: '"3"' } })
+    t.match(back.json, { version: 3, owner: 'shop', enabled: false, variants })
+    t.equal(app.flags.flags().get('a')?.version, 3, 'this process knows of it at once')
+    await ask('DELETE', '/a')
+    t.match((await ask('POST', '/a/rollback', { to: 2 })).json, {
+      deleted: false,
+      owner: 'billing',
+      enabled: true,
+    })
+
+    for (const to of [99, Number.MAX_SAFE_INTEGER]) {
+      const unknown = await ask('POST', '/a/rollback', { to })
+      t.match(unknown, { status: 404, json: { code: 'SQLA_ERR_FLAG_VERSION' } }, String(to))
+    }
+    t.equal((await ask('POST', '/nope/rollback', { to: 1 })).status, 404)
+    await ask('POST', '/', { name: 'other' })
+    t.equal((await ask('POST', '/other/rollback', { to: 1 })).status, 404, 'the version of another flag')
+    for (const body of [
+      {},
+      { to: 0 },
+      { to: '1' },
+      { to: 1.5 },
+      { to: null },
+      { to: 1, version: 5 },
+      [],
+      undefined,
+    ])
+      t.match(await ask('POST', '/a/rollback', body), { status: 400 }, JSON.stringify(body))
+    t.equal((await ask('GET', '/a')).json.version, 5, 'none of it was saved')
+    await ask('DELETE', '/a?hard=true')
+    t.equal((await ask('POST', '/a/rollback', { to: 2 })).status, 404, 'of a flag that is gone for ever')
+  })
 }
+
+t.test('which flags nobody has asked for', async t => {
+  const day = 86_400
+  const now = Date.now() / 1000
+  const changedAt: Record<string, number> = {
+    new: now,
+    fresh: now - day * 60,
+    old: now - day * 60,
+    never: now - day * 60,
+  }
+  const storage = new MemoryFlagStorage()
+  const ask = asker(await apiApp(t, storage))
+  t.same((await ask('GET', '/unused')).json, { since: null, flags: [] }, 'before anything is written down')
+  for (const name of [...Object.keys(changedAt), 'gone']) await storage.upsert({ name })
+  await storage.delete('gone')
+  const list = storage.list.bind(storage)
+  storage.list = async options =>
+    (await list(options)).map(flag => ({ ...flag, updated_at: changedAt[flag.name] ?? 0 }))
+  const asked = { fresh: now - day * 10, old: now - day * 40 }
+  storage.usage = async () => ({ since: now - day * 50, askedAt: new Map(Object.entries(asked)) })
+
+  const unused = async (query: string) => {
+    const { json } = await ask('GET', `/unused${query}`)
+    t.equal(json.since, now - day * 50)
+    return json.flags.map(({ flag, askedAt }: { flag: FlagData; askedAt: number }) => [flag.name, askedAt])
+  }
+  t.same(await unused(''), [
+    ['old', asked.old],
+    ['never', null],
+  ])
+  t.same(await unused('?days=30'), await unused(''))
+  t.same(await unused('?days=5'), [['fresh', asked.fresh], ...(await unused(''))])
+  t.same(await unused('?days=51'), [])
+  for (const days of ['0', '-1', 'x', '1.5', '3651', ''])
+    t.match(
+      await ask('GET', `/unused?days=${days}`),
+      { status: 400, json: { code: 'SQLA_ERR_FLAG_REQUEST' } },
+      days,
+    )
+
+  await storage.upsert({ name: 'unused' })
+  t.ok(Array.isArray((await ask('GET', '/unused')).json.flags), 'GET of a flag with this name is in the way')
+  t.equal((await ask('PATCH', '/unused', { owner: 'ann' })).json.owner, 'ann', 'the rest is not')
+  t.equal((await ask('GET', '/unused/history')).json.history[0].data.owner, 'ann')
+  t.match((await ask('GET', '/?search=unused')).json.flags, [{ name: 'unused', owner: 'ann' }])
+})
 
 t.test('in memory', async t => contract(t, async () => new MemoryFlagStorage()))
 
@@ -156,6 +303,8 @@ await onEveryBackend(
         on: app.sqlAssist.engines.get('writer'),
         flagsTable: `flags_${++tables}`,
         metadataTable: `meta_${tables}`,
+        historyTable: `history_${tables}`,
+        usageTable: `usage_${tables}`,
       })
       await storage.createTables()
       return storage
@@ -202,6 +351,8 @@ t.test('what is not valid is a 400 that says why, and nothing is guessed', async
     '{"variants":{"actor_key":"u","options":[]}}',
     '{"variants":{"actor_key":"u","options":[null]}}',
     '{"variants":{"actor_key":"u","options":[{"name":"x","weight":0,"value":1}]}}',
+    '{"variants":{"actor_key":"u","options":[{"name":"x","weight":1,"value":1}],"otherwise":"y"}}',
+    '{"variants":{"actor_key":"u","options":[{"name":"x","weight":1,"value":1}],"otherwise":["x"]}}',
     variants('1e999'),
     variants('"\\ud800"'),
     variants(deep),
@@ -309,7 +460,8 @@ t.test('whoever is refused is refused on every route, before anything is read', 
       await app.register(flags, { storage })
       await app.register(flagsApi, { prefix: '/flags', authorize: authorize as never })
       app.get('/open', async () => 'open')
-      t.ok(routes.length >= 12)
+      t.ok(routes.length >= 17)
+      t.ok(routes.some(([method, url]) => `${method} ${url}` === 'POST /flags/a/rollback'))
       for (const [method, url] of routes.filter(([, url]) => url !== '/open')) {
         const answer = await app.inject({
           method: method as 'GET',
@@ -356,7 +508,12 @@ t.test('a page of another site cannot switch flags through the browser of somebo
       403,
     )
   }
-  t.equal((await ask('GET', '/a')).json.enabled, false)
+  const forged = await ask('POST', '/a/rollback', '{"to":1}', {
+    'sec-fetch-site': 'cross-site',
+    'content-type': 'text/plain',
+  })
+  t.match(forged, { status: 403, json: { code: 'SQLA_ERR_FLAG_FORBIDDEN' } })
+  t.match((await ask('GET', '/a')).json, { enabled: false, version: 1 })
   t.equal((await ask('POST', '/a/enable', undefined, { 'sec-fetch-site': 'same-origin' })).status, 200)
   t.equal(
     (await ask('POST', '/a/disable', {}, { 'sec-fetch-site': 'cross-site' })).status,
@@ -399,13 +556,19 @@ t.test('Swagger shows the routes with their schemas', async t => {
       'delete /flags/{name}',
       'get /flags/',
       'get /flags/events',
+      'get /flags/unused',
       'get /flags/{name}',
+      'get /flags/{name}/history',
       'patch /flags/{name}',
       'post /flags/',
       'post /flags/{name}/disable',
       'post /flags/{name}/enable',
       'post /flags/{name}/restore',
+      'post /flags/{name}/rollback',
     ],
   )
-  t.match(JSON.stringify(paths['/flags/{name}']?.patch), /enabled_for_percentage_of_actors/)
+  t.match(JSON.stringify(paths['/flags/{name}']?.patch), /enabled_for_percentage_of_actors.*otherwise/)
+  t.match(JSON.stringify(paths['/flags/{name}/history']?.get), /"name":"before".*"action":/)
+  t.match(JSON.stringify(paths['/flags/{name}/rollback']?.post), /"to":.*"if-match"/)
+  t.match(JSON.stringify(paths['/flags/unused']?.get), /"name":"days".*"askedAt":/)
 })

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import type { Entries, FlagInput, JsonValue } from '../../plugins/flags/index.ts'
 
-// OpenFeature's test flags as flags of ours. Its `contextEvaluator` is a segment; its `defaultVariant` the only one
-// with a weight.
+// OpenFeature's test flags as flags of ours. Its `contextEvaluator` is a segment, and then its `defaultVariant` is the
+// variant `otherwise`; without one its `defaultVariant` is the only one with a weight.
 
 interface TestFlag {
   readonly disabled?: boolean
@@ -50,7 +50,11 @@ function inputOf(name: string, flag: TestFlag): FlagInput {
   return {
     name,
     enabled: flag.disabled !== true,
-    variants: { actor_key: 'user_id', options },
+    variants: {
+      actor_key: 'user_id',
+      options,
+      ...(condition === undefined || flag.defaultVariant == null ? {} : { otherwise: flag.defaultVariant }),
+    },
     segments: condition === undefined ? null : [condition],
   }
 }

@@ -34,10 +34,6 @@ const directory =
 const EXCLUDED: readonly Exclusion[] = [
   { tag: '@reason-codes-cached', reason: 'every evaluation is in this process; nothing is cached' },
   { tag: '@provider-status-fatal', reason: 'no failure is fatal: the client goes on trying' },
-  {
-    step: /^the reason should be "DEFAULT"$/,
-    reason: 'a flag of ours has no variant for whom it is not meant: they get the default of the caller',
-  },
   { step: /^a fatal provider$/, reason: 'no failure is fatal: the client goes on trying' },
 ]
 
@@ -330,7 +326,7 @@ const merging: Step<World>[] = [
 ]
 
 const steps = [...evaluation, ...hooks, ...merging]
-const FEATURES = { evaluation_v2: 59, contextMerging: 29, hooks: 3, metadata: 5 }
+const FEATURES = { evaluation_v2: 74, contextMerging: 29, hooks: 3, metadata: 5 }
 const isThere = await access(join(directory, 'test-flags.json')).then(
   () => true,
   () => false,

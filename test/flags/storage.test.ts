@@ -1,24 +1,16 @@
-import Fastify from 'fastify'
 import t, { type Test } from 'tap'
-import { type FlagData, FlagStorage, type FlagStore, MemoryFlagStorage } from '../../plugins/flags/index.ts'
-import sqlAssist, { type Engine, type SqlEm } from '../../src/index.ts'
-import { onEveryBackend, type TestBackend } from '../support/backends.ts'
+import {
+  FlagClient,
+  type FlagData,
+  FlagStorage,
+  type FlagStore,
+  MemoryFlagStorage,
+} from '../../plugins/flags/index.ts'
+import type { SqlEm } from '../../src/index.ts'
+import { onEveryBackend } from '../support/backends.ts'
+import { NAMES, tablesOn } from './tables.ts'
 
 // What every store of flags does, and what only one in a database has to.
-
-const NAMES = [
-  'two words',
-  'a/b',
-  'a\\b',
-  '<script>alert(1)</script>',
-  "'; drop table x; --",
-  '😀',
-  'Ünï',
-  '?',
-  '%',
-  '__proto__',
-  'constructor',
-]
 
 /** @param make an empty store */
 function contract(t: Test, make: (t: Test) => Promise<FlagStore>): void {
@@ -73,6 +65,18 @@ function contract(t: Test, make: (t: Test) => Promise<FlagStore>): void {
     t.equal((await store.list()).find(({ name }) => name === 'f')?.enabled, false)
     for (const name of NAMES) t.equal(await store.purge(name), true, name)
     t.equal((await store.list()).length, 2)
+  })
+
+  t.test('one flag is found by its name, a tombstone, too', async t => {
+    const store = await make(t)
+    for (const name of NAMES) await store.upsert({ name, description: name })
+    for (const name of NAMES) t.match(await store.get(name), { name, description: name })
+    t.equal(await store.get('none'), undefined)
+    const gone = await store.delete('two words')
+    t.same(await store.get('two words'), gone)
+    t.equal(gone?.deleted, true)
+    await store.purge('two words')
+    t.equal(await store.get('two words'), undefined)
   })
 
   t.test('invalid data change nothing', async t => {
@@ -173,50 +177,23 @@ function contract(t: Test, make: (t: Test) => Promise<FlagStore>): void {
   })
 }
 
-/** An application with the engine `writer`. */
-async function engineOf(t: Test, backend: TestBackend): Promise<Engine> {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  await app.register(sqlAssist, {
-    engines: {
-      writer: { orm: backend.options({ entities: [], discovery: { warnWhenNoEntities: false } }) as never },
-    },
-  })
-  app.post('/:outcome', async request => {
-    const storage = new FlagStorage({ on: request.db.get('writer') as SqlEm, flagsTable: 'of_request' })
-    const { outcome } = request.params as { outcome: string }
-    await storage.upsert({ name: outcome })
-    await t.rejects(storage.upsert({ name: 'x'.repeat(300) }))
-    await t.rejects(storage.upsert({ name: outcome }, { expectedVersion: 999 }))
-    if (outcome === 'commit') await request.db.commit()
-    return (await storage.list()).length
-  })
-  await app.ready()
-  apps.set(app.sqlAssist.engines.get('writer'), app)
-  return app.sqlAssist.engines.get('writer')
-}
-const apps = new WeakMap<Engine, ReturnType<typeof Fastify>>()
-
 t.test('MemoryFlagStorage', async t => {
   contract(t, async () => new MemoryFlagStorage())
 })
 
 t.test('FlagStorage', async t => {
   await onEveryBackend(t, async (t, backend) => {
-    const on = await engineOf(t, backend)
-    const sql = (text: string, values: unknown[] = []): Promise<Record<string, unknown>[]> =>
-      on.orm.em.fork().execute(text, values)
-    const quote = (name: string): string => on.orm.em.getPlatform().quoteIdentifier(name).toString()
-    let tables = 0
-    const names = (): { flagsTable: string; metadataTable: string } => {
-      tables++
-      return { flagsTable: `Flags "${tables}`, metadataTable: `meta_${tables}` }
-    }
-    const make = async (): Promise<FlagStorage> => {
-      const storage = new FlagStorage({ on, ...names() })
-      await storage.createTables()
-      return storage
-    }
+    const { app, on, sql, quote, names, make } = await tablesOn(t, backend, app => {
+      app.post('/:outcome', async request => {
+        const storage = new FlagStorage({ on: request.db.get('writer') as SqlEm, flagsTable: 'of_request' })
+        const { outcome } = request.params as { outcome: string }
+        await storage.upsert({ name: outcome })
+        await t.rejects(storage.upsert({ name: 'x'.repeat(300) }))
+        await t.rejects(storage.upsert({ name: outcome }, { expectedVersion: 999 }))
+        if (outcome === 'commit') await request.db.commit()
+        return (await storage.list()).length
+      })
+    })
 
     await t.test('does what a store does', async t => contract(t, make))
 
@@ -296,14 +273,62 @@ t.test('FlagStorage', async t => {
       t.equal(counter?.value, '11', 'as text, which flypper reads')
     })
 
+    await t.test('a purge between the two questions of a client is seen the next time', async t => {
+      const options = { on, ...names() }
+      const storage = new FlagStorage(options)
+      await storage.createTables()
+      for (const name of ['f', 'g']) await storage.upsert({ name, enabled: true })
+      const em = on.orm.em.fork() as SqlEm
+      const execute = em.execute.bind(em)
+      let meanwhile: (() => Promise<unknown>) | undefined
+      em.execute = (async (...args: Parameters<typeof execute>) => {
+        const rows = await execute(...args)
+        const work = meanwhile
+        meanwhile = undefined
+        await work?.()
+        return rows
+      }) as typeof em.execute
+      const client = new FlagClient({ storage: new FlagStorage({ ...options, on: em }) })
+      await client.sync()
+      await storage.upsert({ name: 'h' })
+      meanwhile = () => storage.purge('f')
+      await client.sync()
+      t.equal(client.snapshot.version, 3, 'of the purge it has not heard')
+      await client.sync()
+      t.same([...client.flags().keys()].sort(), ['g', 'h'])
+    })
+
+    if (backend.dialect !== 'sqlite') {
+      await t.test('a client that asks while a purge is under way misses nothing', async t => {
+        const options = { on, ...names() }
+        const storage = new FlagStorage(options)
+        await storage.createTables()
+        for (const name of ['f', 'g']) await storage.upsert({ name, enabled: true })
+        const client = new FlagClient({ storage })
+        await client.sync()
+        const cold = new FlagClient({ storage })
+        await on.orm.em.fork().transactional(async em => {
+          await new FlagStorage({ ...options, on: em as SqlEm }).purge('f')
+          for (const one of [client, cold]) {
+            await one.sync()
+            t.same([...one.flags().keys()].sort(), ['f', 'g'], 'before it is committed')
+          }
+        })
+        for (const one of [client, cold]) {
+          await one.sync()
+          t.same([...one.flags().keys()], ['g'])
+        }
+      })
+    }
+
     await t.test('on a session what is saved has the fate of the request', async t => {
       await new FlagStorage({ on, flagsTable: 'of_request' }).createTables()
       const outside = new FlagStorage({ on, flagsTable: 'of_request' })
-      const app = apps.get(on)
       for (const outcome of ['rollback', 'commit']) {
-        const answer = await app?.inject({ method: 'POST', url: `/${outcome}` })
-        t.equal(answer?.body, '1', 'the request itself sees it')
+        const answer = await app.inject({ method: 'POST', url: `/${outcome}` })
+        t.equal(answer.body, '1', 'the request itself sees it')
         t.equal((await outside.list()).length, outcome === 'commit' ? 1 : 0, outcome)
+        t.equal((await outside.history(outcome)).length, outcome === 'commit' ? 1 : 0, 'as has its history')
       }
     })
 
@@ -330,7 +355,12 @@ t.test('FlagStorage', async t => {
         await storage.createTables()
         await storage.upsert({ name: 'f' })
         const found = await sql(`select tablename from pg_tables where schemaname = 'My flags'`)
-        t.equal(found.length, 2)
+        t.same(found.map(({ tablename }) => tablename).sort(), [
+          'flypper_flags',
+          'flypper_flags_history',
+          'flypper_flags_usage',
+          'flypper_metadata',
+        ])
         const indexes = await sql(`select 1 from pg_indexes where indexname = 'ix_flypper_flags_version'`)
         t.equal(indexes.length, 2, 'each with an index')
       })

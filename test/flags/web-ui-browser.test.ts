@@ -1,11 +1,11 @@
-import Fastify from 'fastify'
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import t, { type Test } from 'tap'
-import { flags, flagsWebUi, MemoryFlagStorage } from '../../plugins/flags/index.ts'
-import { DESKTOP, launchBrowser, PHONE, screenshot, skip, watch } from '../support/browser.ts'
+import { type FlagStore, MemoryFlagStorage } from '../../plugins/flags/index.ts'
+import { onEveryBackend } from '../support/backends.ts'
+import { launchBrowser, PHONE, screenshot, skip } from '../support/browser.ts'
+import { tablesOn } from './tables.ts'
+import { loaded, openTab, press, servePages, watchTab } from './web-ui-tab.ts'
 
-/** A conflict and a mistake are among the things that are shown. */
-const SHOWN = /status of (400|409)/
 const NAME = 'checkout/new <script>alert(1)</script> "a" & 100 % 🚀'
 
 interface InPage {
@@ -16,37 +16,13 @@ interface InPage {
 // The compiler must not see it here: its DOM types are not those of the sources.
 const inPage: InPage = await import(new URL('../examples/in-page.ts', import.meta.url).href)
 
-async function open(t: Test, browser: Browser, options: BrowserContextOptions = {}): Promise<Page> {
-  const context = await browser.newContext({ viewport: DESKTOP, ...options })
-  t.teardown(() => context.close())
-  return watch(t, await context.newPage(), SHOWN)
-}
-
-/** What is done, and the page that comes of it: until then nobody knows what the server has done. */
-async function loaded(page: Page, act: () => Promise<void>): Promise<void> {
-  const load = page.waitForEvent('load')
-  await act()
-  await load
-}
-
-async function press(page: Page, name: string | RegExp): Promise<void> {
-  await loaded(page, () => page.getByRole('button', { name }).click())
-}
-
-t.test('the page of the flags in a browser', { skip }, async t => {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  const storage = new MemoryFlagStorage()
-  await app.register(flags, { storage })
-  await app.register(flagsWebUi, { prefix: '/admin/flags', authorize: 'none' })
-  await app.register(flagsWebUi, { prefix: '/other/place', authorize: 'none' })
-  const origin = await app.listen({ port: 0, host: '127.0.0.1' })
-  const url = `${origin}/admin/flags`
-  const browser = await launchBrowser(t)
+/** What somebody does with the pages who has them alone, and with others. */
+async function flows(t: Test, browser: Browser, storage: FlagStore): Promise<void> {
+  const url = `${await servePages(t, storage)}/admin/flags`
   const flag = async (name: string) => (await storage.list()).find(one => one.name === name)
 
   await t.test('create, edit, disable, delete, restore and delete for ever, without JavaScript', async t => {
-    const page = await open(t, browser, { javaScriptEnabled: false })
+    const page = await openTab(t, browser, { javaScriptEnabled: false })
     await page.goto(url)
     t.ok(await page.getByText('No flags yet').isVisible())
     await loaded(page, () => page.getByRole('main').getByRole('link', { name: 'New flag' }).click())
@@ -110,20 +86,6 @@ t.test('the page of the flags in a browser', { skip }, async t => {
     t.equal(await flag(NAME), undefined)
   })
 
-  for (const name of ['new-checkout', 'beta/search', 'dark mode 🌙', 'summer-sale', 'legacy-export']) {
-    await storage.upsert({
-      name,
-      enabled: name !== 'legacy-export',
-      description:
-        name === 'summer-sale' ? 'Banner and prices of the sale, on the start page and in the basket.' : null,
-      owner: 'Team Checkout',
-      ...(name === 'new-checkout' && {
-        enabled_for_percentage_of_actors: { actor_key: 'user_id', percentage: 25 },
-        requires: ['beta/search'],
-      }),
-    })
-  }
-
   await t.test('a browser sends what a form could not show exactly as it was shown', async t => {
     const odd = {
       from: '2026-01-01T00:00:00.123+02:00',
@@ -133,7 +95,7 @@ t.test('the page of the flags in a browser', { skip }, async t => {
       variants: { actor_key: 'id', options: [{ name: 'v', weight: 1e-7, value: 'line\nbreak' }] },
     }
     await storage.upsert({ name: 'odd', ...odd })
-    const page = await open(t, browser)
+    const page = await openTab(t, browser)
     await page.goto(`${url}/edit?name=odd`)
     await page.getByLabel('Owner').fill('me')
     await press(page, 'Save changes')
@@ -144,8 +106,9 @@ t.test('the page of the flags in a browser', { skip }, async t => {
   })
 
   await t.test('two tabs: the second is told and sees both', async t => {
-    const first = await open(t, browser)
-    const second = watch(t, await first.context().newPage(), SHOWN)
+    const first = await openTab(t, browser)
+    const second = watchTab(t, await first.context().newPage())
+    await storage.upsert({ name: 'summer-sale' })
     for (const page of [first, second]) await page.goto(`${url}/edit?name=summer-sale`)
     await first.getByLabel('Owner').fill('First')
     await press(first, 'Save changes')
@@ -161,9 +124,39 @@ t.test('the page of the flags in a browser', { skip }, async t => {
     await press(second, 'Save mine over it')
     t.match(await flag('summer-sale'), { owner: 'Second' })
   })
+}
+
+t.test('the pages of the flags in a browser', { skip }, async t => {
+  const browser = await launchBrowser(t)
+
+  await t.test('memory', t => flows(t, browser, new MemoryFlagStorage()))
+
+  await onEveryBackend(
+    t,
+    async (t, backend) => flows(t, browser, await (await tablesOn(t, backend)).make()),
+    ['PostgreSQL'],
+  )
+
+  const storage = new MemoryFlagStorage()
+  const origin = await servePages(t, storage)
+  const url = `${origin}/admin/flags`
+  const flag = async (name: string) => (await storage.list()).find(one => one.name === name)
+  for (const name of ['new-checkout', 'beta/search', 'dark mode 🌙', 'summer-sale', 'legacy-export']) {
+    await storage.upsert({
+      name,
+      enabled: name !== 'legacy-export',
+      description:
+        name === 'summer-sale' ? 'Banner and prices of the sale, on the start page and in the basket.' : null,
+      owner: 'Team Checkout',
+      ...(name === 'new-checkout' && {
+        enabled_for_percentage_of_actors: { actor_key: 'user_id', percentage: 25 },
+        requires: ['beta/search'],
+      }),
+    })
+  }
 
   await t.test('works under another prefix, and with the keyboard', async t => {
-    const page = await open(t, browser)
+    const page = await openTab(t, browser)
     await page.goto(`${origin}/other/place`)
     const stops: string[] = []
     for (let presses = 0; presses < 12; presses++) {
@@ -173,11 +166,12 @@ t.test('the page of the flags in a browser', { skip }, async t => {
       t.ok(stop.outline >= 2 && stop.inView, `${stop.name} is outlined and in view`)
       stops.push(stop.name)
     }
-    t.same(stops.slice(0, 7), [
+    t.same(stops.slice(0, 8), [
       'Skip to content',
       'Feature flags',
       'Active',
       'Deleted',
+      'Unused',
       'New flag',
       'q',
       'Search',
@@ -192,7 +186,7 @@ t.test('the page of the flags in a browser', { skip }, async t => {
   })
 
   await t.test('has landmarks, one main heading, and a label for every field', async t => {
-    const page = await open(t, browser)
+    const page = await openTab(t, browser)
     for (const path of ['/', '/new', '/edit?name=new-checkout', '/purge?name=new-checkout']) {
       await page.goto(url + path)
       for (const role of ['banner', 'navigation', 'main', 'contentinfo'] as const) {
@@ -219,7 +213,7 @@ t.test('the page of the flags in a browser', { skip }, async t => {
 
   for (const colorScheme of ['light', 'dark'] as const) {
     await t.test(`has enough contrast when it is ${colorScheme}`, async t => {
-      const page = await open(t, browser, { colorScheme })
+      const page = await openTab(t, browser, { colorScheme })
       for (const [name, path] of [
         ['list', '/'],
         ['edit', '/edit?name=new-checkout'],
@@ -232,7 +226,7 @@ t.test('the page of the flags in a browser', { skip }, async t => {
   }
 
   await t.test('fits a phone', async t => {
-    const page = await open(t, browser, { viewport: PHONE, isMobile: true, deviceScaleFactor: 2 })
+    const page = await openTab(t, browser, { viewport: PHONE, isMobile: true, deviceScaleFactor: 2 })
     for (const [name, path] of [
       ['list', '/'],
       ['edit', '/edit?name=new-checkout'],

@@ -1,64 +1,10 @@
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import t, { type Test } from 'tap'
+import swagger from '@fastify/swagger'
+import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
+import t from 'tap'
 import { type FlagsWebUiOptions, flags, flagsWebUi, MemoryFlagStorage } from '../../plugins/flags/index.ts'
+import { siteWith, stored } from './web-ui-site.ts'
 
 const HOSTILE = '<script>alert(1)</script>"\' / &?#% 🚀'
-
-interface Site {
-  readonly app: FastifyInstance
-  readonly storage: MemoryFlagStorage
-  get(path: string): Promise<{ status: number; text: string; headers: Record<string, unknown> }>
-  /** Posts as a browser does that has opened a page before. */
-  post(
-    path: string,
-    fields: Record<string, string | string[]>,
-    headers?: Record<string, string>,
-  ): Promise<{ status: number; text: string; location: string }>
-  readonly cookie: string
-  readonly token: string
-}
-
-async function siteWith(
-  t: Test,
-  options: Partial<FlagsWebUiOptions> & { prefix?: string } = {},
-): Promise<Site> {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  const storage = new MemoryFlagStorage()
-  await app.register(flags, { storage })
-  const { prefix = '/admin/flags' } = options
-  await app.register(flagsWebUi, { authorize: 'none', ...options, prefix })
-  const first = await app.inject(`${prefix}/new`)
-  const cookie = String(first.headers['set-cookie']).split(';')[0] ?? ''
-  const token = /name="_csrf" value="([^"]+)"/.exec(first.body)?.[1] ?? ''
-  return {
-    app,
-    storage,
-    cookie,
-    token,
-    async get(path) {
-      const { statusCode, body, headers } = await app.inject({ url: prefix + path, headers: { cookie } })
-      return { status: statusCode, text: body, headers }
-    },
-    async post(path, fields, headers = {}) {
-      const body = new URLSearchParams()
-      for (const [name, value] of Object.entries({ _csrf: token, ...fields })) {
-        for (const one of [value].flat()) body.append(name, one)
-      }
-      const answer = await app.inject({
-        method: 'POST',
-        url: prefix + path,
-        headers: { cookie, 'content-type': 'application/x-www-form-urlencoded', ...headers },
-        payload: body.toString(),
-      })
-      return { status: answer.statusCode, text: answer.body, location: String(answer.headers.location) }
-    },
-  }
-}
-
-async function stored(site: Site, name: string) {
-  return (await site.storage.list()).find(flag => flag.name === name)
-}
 
 const ALL = {
   enabled: 'on',
@@ -73,6 +19,7 @@ const ALL = {
   variantName: ['blue', 'green', ''],
   variantWeight: ['1', '3', ''],
   variantValue: ['{"c":"#00f"}', '{"c":"#0f0"}', ''],
+  variantOtherwise: 'green',
   segments: 'beta\r\nstaff',
   requires: 'base',
   from: '2026-01-01T00:00',
@@ -98,6 +45,7 @@ t.test('a flag with all of the model is created, shown, and saved again unchange
         { name: 'blue', weight: 1, value: { c: '#00f' } },
         { name: 'green', weight: 3, value: { c: '#0f0' } },
       ],
+      otherwise: 'green',
     },
     segments: ['beta', 'staff'],
     requires: ['base'],
@@ -211,10 +159,10 @@ t.test('two editors: the second is told, sees both, and may still decide', async
 t.test('a change between the look and the save is a conflict, too', async t => {
   const site = await siteWith(t)
   const { version } = await site.storage.upsert({ name: 'x', owner: 'nobody' })
-  const list = site.storage.list.bind(site.storage)
+  const get = site.storage.get.bind(site.storage)
   let isOvertaken = false
-  site.storage.list = async options => {
-    const read = await list(options)
+  site.storage.get = async name => {
+    const read = await get(name)
     if (!isOvertaken) {
       isOvertaken = true
       await site.storage.upsert({ name: 'x', owner: 'quick' })
@@ -247,11 +195,12 @@ t.test('what is wrong is said beside its field, and what was typed is kept', asy
     [{ name: 'a', variantKey: 'id', variantName: 'v', variantWeight: '1', variantValue: 'blue' }, 'variants'],
     [{ name: 'a', variantKey: 'id', variantName: 'v', variantWeight: 'x', variantValue: '1' }, 'variants'],
     [{ name: 'a', variantName: 'v', variantWeight: '1', variantValue: '1' }, 'variantKey'],
+    [{ ...ALL, name: 'a', variantOtherwise: 'red' } as never, 'variantOtherwise'],
     [{ name: 'a', from: 'tomorrow' }, 'from'],
     [{ name: 'a', until: '2026-02-31T99:00' }, 'until'],
   ]
   for (const [fields, field, status = 400] of cases) {
-    const answer = await site.post('/new', { owner: 'kept', ...fields })
+    const answer = await site.post('/new', { ...fields, owner: 'kept' })
     const what = `${field}: ${JSON.stringify(fields).slice(0, 60)}`
     t.equal(answer.status, status, what)
     t.match(answer.text, `id="${field}-error"`, what)
@@ -277,12 +226,13 @@ t.test('more rows for variants saves nothing and keeps what was typed', async t 
 })
 
 t.test('everything is escaped, on every page', async t => {
-  const site = await siteWith(t)
   const evil = '"><script>alert(1)</script>'
+  const site = await siteWith(t, { author: () => evil })
   const fields = { ...ALL, description: evil, owner: evil, actorKey: evil, actorIds: evil, shareKey: evil }
   const more = {
     variantKey: evil,
     variantName: [evil],
+    variantOtherwise: evil,
     variantWeight: ['1'],
     segments: evil,
     requires: `${evil}2`,
@@ -303,6 +253,8 @@ t.test('everything is escaped, on every page', async t => {
     (await site.get(`/?done=${query}`)).text,
     (await site.get(`/edit?name=${query}`)).text,
     (await site.get(`/purge?name=${query}`)).text,
+    (await site.get(`/history?name=${query}`)).text,
+    (await site.post('/rollback', { name: evil, version: '0', target: String(version) })).text,
     (await site.get(`/edit?name=${query}2`)).text,
     (await site.post('/new', { ...fields, ...more, name: evil, from: evil, percentage: evil, hash: evil }))
       .text,
@@ -313,7 +265,11 @@ t.test('everything is escaped, on every page', async t => {
   await site.post('/delete', { name: evil, version: String(version) })
   pages.push((await site.get('/?view=deleted')).text, (await site.get(`/edit?name=${query}`)).text)
   pages.push((await site.post('/edit', { ...fields, ...more, name: evil, version: '0' })).text)
-  for (const [index, page] of pages.entries()) {
+  await site.storage.purge(evil)
+  pages.push((await site.get(`/history?name=${query}`)).text)
+  for (const [index, text] of pages.entries()) {
+    // One script is ours, and it is exactly this.
+    const page = text.replace(/<script src="\/admin\/flags\/live\.js\?v=[\w-]{16}" defer><\/script>/, '')
     t.notMatch(page, '<script', `page ${index}`)
     t.notMatch(page, '"&gt;', `page ${index}: no attribute is left`)
     if (index !== 2) t.match(page, '&lt;script&gt;', `page ${index} shows it`)
@@ -326,7 +282,12 @@ const ROUTES = [
   ['GET', '/new'],
   ['GET', '/edit?name=x'],
   ['GET', '/purge?name=x'],
-  ...['new', 'edit', 'enable', 'disable', 'restore', 'delete', 'purge'].map(path => ['POST', `/${path}`]),
+  ['GET', '/history?name=x'],
+  ['GET', '/?view=unused'],
+  ...['new', 'edit', 'enable', 'disable', 'restore', 'delete', 'purge', 'rollback'].map(path => [
+    'POST',
+    `/${path}`,
+  ]),
 ] as ['GET' | 'HEAD' | 'POST', string][]
 
 t.test('every answer has the headers that protect it', async t => {
@@ -337,6 +298,8 @@ t.test('every answer has the headers that protect it', async t => {
     const policy = String(headers['content-security-policy'])
     t.match(policy, "default-src 'none'", `${method} ${path}`)
     t.match(policy, "frame-ancestors 'none'")
+    t.match(policy, "script-src 'self';")
+    t.match(policy, "connect-src 'self';")
     t.notMatch(policy, 'unsafe')
     t.equal(headers['cache-control'], 'no-store')
     t.equal(headers['x-frame-options'], 'DENY')
@@ -350,7 +313,7 @@ t.test('a form without the right token, or from another site, changes nothing', 
   const site = await siteWith(t)
   const other = await siteWith(t)
   const { version } = await site.storage.upsert({ name: 'x' })
-  const fields = { name: 'x', version: String(version) }
+  const fields = { name: 'x', version: String(version), target: String(version) }
   const otherBrowser = await site.app.inject('/admin/flags/new')
   const otherToken = /name="_csrf" value="([^"]+)"/.exec(otherBrowser.body)?.[1] ?? ''
   for (const [method, path] of ROUTES) {
@@ -378,8 +341,9 @@ t.test('a form without the right token, or from another site, changes nothing', 
 
 t.test('a browser keeps its cookie, and every form has the token for it', async t => {
   const site = await siteWith(t)
-  const { version } = await site.storage.upsert({ name: 'x' })
-  for (const path of ['/', '/new', '/edit?name=x', '/purge?name=x']) {
+  await site.storage.upsert({ name: 'x' })
+  const { version } = await site.storage.upsert({ name: 'x', owner: 'ann' })
+  for (const path of ['/', '/new', '/edit?name=x', '/purge?name=x', '/history?name=x']) {
     const { text, headers } = await site.get(path)
     t.match(text, `name="_csrf" value="${site.token}"`, path)
     t.equal(headers['set-cookie'], undefined)
@@ -420,7 +384,11 @@ t.test('nobody gets in whom authorize refuses, and it must be there', async t =>
   for (const [what, authorize, status] of refusals) {
     const site = await siteWith(t, { authorize })
     await site.storage.upsert({ name: 'x' })
-    for (const [method, path] of ROUTES) {
+    const live = [
+      ['GET', '/events'],
+      ['GET', '/live.js'],
+    ] as const
+    for (const [method, path] of [...ROUTES, ...live]) {
       const answer = await site.app.inject({ method, url: `/admin/flags${path}` })
       t.equal(answer.statusCode, status, `${what}: ${method} ${path}`)
       t.notMatch(answer.body, /_csrf/)
@@ -450,7 +418,7 @@ t.test('links stay below the prefix, whichever it is', async t => {
     await site.storage.upsert({ name: 'x' })
     const page = await site.app.inject(`${base}/`)
     t.equal(page.statusCode, 200, prefix)
-    for (const [, url = ''] of page.body.matchAll(/(?:href|action)="(\/[^"]*)"/g)) {
+    for (const [, url = ''] of page.body.matchAll(/(?:href|action|src|data-url)="(\/[^"]*)"/g)) {
       t.ok(url.startsWith(`${base}/`) && !url.startsWith('//'), url)
     }
   }
@@ -467,4 +435,32 @@ t.test('the other routes of the application go on as they were', async t => {
   t.equal((await app.inject({ method: 'POST', url: '/echo', headers, payload: 'a=1' })).statusCode, 415)
   const huge = await app.inject({ method: 'POST', url: '/f/new', headers, payload: 'a'.repeat(1_100_000) })
   t.equal(huge.statusCode, 413)
+})
+
+t.test('the script may be kept for ever, under an address that changes with it', async t => {
+  const { app, get } = await siteWith(t)
+  const [, url = ''] = /<script src="([^"]+)" defer>/.exec((await get('/')).text) ?? []
+  t.match(url, /^\/admin\/flags\/live\.js\?v=[\w-]{16}$/)
+  const script = await app.inject(url)
+  t.equal(script.headers['cache-control'], 'private, max-age=31536000, immutable')
+  t.match(script.headers['content-type'], 'text/javascript')
+  t.match(script.body, 'EventSource')
+  const etag = String(script.headers.etag)
+  const again = await app.inject({ url, headers: { 'if-none-match': `W/${etag}` } })
+  t.equal(again.statusCode, 304)
+  t.equal(again.body, '')
+  for (const other of ['/admin/flags/live.js', '/admin/flags/live.js?v=old', `${url}&v=x`]) {
+    const { headers } = await app.inject(other)
+    t.equal(headers['cache-control'], 'no-cache', `${other} may change`)
+  }
+})
+
+t.test('the pages are no part of the documentation for programs', async t => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(swagger, { exposeHeadRoutes: true })
+  await app.register(flags, { storage: new MemoryFlagStorage() })
+  await app.register(flagsWebUi, { prefix: '/f', authorize: 'none' })
+  await app.ready()
+  t.same(app.swagger().paths, {})
 })

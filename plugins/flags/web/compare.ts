@@ -13,22 +13,34 @@ const LABELS: Record<Field, string> = {
   hash: 'How actors are picked',
   variantKey: 'Variants: entry',
   variants: 'Variants',
+  variantOtherwise: 'Variant for the others',
   segments: 'Segments',
   requires: 'Required flags',
   from: 'On from',
   until: 'Off from',
 }
 
-/** Two editors have changed the same flag: both sides, where they differ. */
-export function compare(mine: FlagForm, theirs: FlagForm): Html {
-  const fields = (Object.keys(LABELS) as Field[]).filter(field => shown(mine, field) !== shown(theirs, field))
-  if (fields.length === 0) return html`<p>Both of you have entered the same.</p>`
+/** What a table that compares two sides says. */
+export interface Headings {
+  readonly caption: string
+  readonly first: string
+  readonly second: string
+  /** Instead of the table, when they do not differ. */
+  readonly same: string
+}
+
+/** Two sides of a flag, field by field, where they differ. */
+export function compare(first: FlagForm, second: FlagForm, headings: Headings): Html {
+  const fields = (Object.keys(LABELS) as Field[]).filter(
+    field => shown(first, field) !== shown(second, field),
+  )
+  if (fields.length === 0) return html`<p>${headings.same}</p>`
   return html`<div class="card table"><table>
-<caption>Where the two differ</caption>
-<thead><tr><th scope="col">Field</th><th scope="col">You</th><th scope="col">Saved now</th></tr></thead>
+<caption>${headings.caption}</caption>
+<thead><tr><th scope="col">Field</th><th scope="col">${headings.first}</th><th scope="col">${headings.second}</th></tr></thead>
 <tbody>${fields.map(
     field =>
-      html`<tr><th scope="row">${LABELS[field]}</th><td>${shown(mine, field) || '–'}</td><td>${shown(theirs, field) || '–'}</td></tr>`,
+      html`<tr><th scope="row">${LABELS[field]}</th><td>${shown(first, field) || '–'}</td><td>${shown(second, field) || '–'}</td></tr>`,
   )}</tbody></table></div>`
 }
 

@@ -3,8 +3,9 @@ import { compare } from './compare.ts'
 import type { FlagForm, Problems } from './form.ts'
 import { BLANK_ROWS, fields } from './form-fields.ts'
 import { type Html, html } from './html.ts'
-import { actionForm, hidden, layout, type Message, type View } from './layout.ts'
-import { badge, time } from './list-page.ts'
+import { actionForm, hidden, historyUrl, layout, type Message, time, type View } from './layout.ts'
+import { badge } from './list-page.ts'
+import { liveNotice } from './live.ts'
 
 /** What is in a form, and what is wrong with it. */
 export interface Filled {
@@ -33,9 +34,10 @@ export function editPage(view: View, flag: FlagData, filled: Filled, overtaken?:
   return layout(view.base, {
     title: flag.name,
     message: filled.message ?? problemMessage(filled.problems),
-    content: html`<div class="title"><h1>${flag.name} ${badge(flag)}</h1></div>
-<p class="quiet">Version ${flag.version} · changed ${time(flag.updated_at)}</p>
-${overtaken && compare(filled.form, overtaken)}
+    isLive: true,
+    content: html`${liveNotice(view, flag)}<div class="title"><h1>${flag.name} ${badge(flag)}</h1></div>
+<p class="quiet">Version ${flag.version} · changed ${time(flag.updated_at)} · ${historyLink(view, flag)}</p>
+${overtaken && compare(filled.form, overtaken, CONFLICT)}
 <form method="post" action="${view.base}/edit" class="edit" novalidate>
   ${hidden(view, flag)}
   ${fields({ ...filled, isNew: false })}
@@ -57,23 +59,37 @@ export function deletedPage(
   return layout(view.base, {
     title: flag.name,
     message,
-    content: html`<div class="title"><h1>${flag.name} ${badge(flag)}</h1></div>
-<p class="quiet">Deleted ${time(flag.updated_at)}</p>
-${typed && compare(typed, stored)}
+    isLive: true,
+    content: html`${liveNotice(view, flag)}<div class="title"><h1>${flag.name} ${badge(flag)}</h1></div>
+<p class="quiet">Deleted ${time(flag.updated_at)} · ${historyLink(view, flag)}</p>
+${typed && compare(typed, stored, CONFLICT)}
 <section class="card aside" aria-labelledby="restore"><h2 id="restore">Restore this flag</h2>
 <p>It comes back as it was, ${flag.enabled ? 'switched on' : 'switched off'}.</p>${actionForm(view, 'restore', flag, 'Restore', 'primary')}</section>
 <section class="card aside" aria-labelledby="purge"><h2 id="purge">Delete for ever</h2>
-<p>Nothing of it is kept.</p><a class="button danger" href="${view.base}/purge?name=${encodeURIComponent(flag.name)}">Delete for ever …</a></section>`,
+<p>Nothing of it is kept but its history.</p><a class="button danger" href="${view.base}/purge?name=${encodeURIComponent(flag.name)}">Delete for ever …</a></section>`,
   })
 }
 
 export function purgePage(view: View, flag: FlagData): string {
   return layout(view.base, {
     title: `Delete ${flag.name} for ever?`,
-    content: html`<h1>Delete ${flag.name} for ever?</h1>
-<p>The flag, its description and its conditions are gone then, for everybody. This cannot be undone.</p>
+    isLive: true,
+    content: html`${liveNotice(view, flag)}<h1>Delete ${flag.name} for ever?</h1>
+<p>The flag, its description and its conditions are gone then, for everybody. This cannot be undone. Its history stays.</p>
 <div class="actions">${actionForm(view, 'purge', flag, 'Delete for ever', 'danger')}<a class="button plain" href="${view.base}/edit?name=${encodeURIComponent(flag.name)}">Keep it</a></div>`,
   })
+}
+
+/** Two editors have changed the same flag. */
+const CONFLICT = {
+  caption: 'Where the two differ',
+  first: 'You',
+  second: 'Saved now',
+  same: 'Both of you have entered the same.',
+}
+
+function historyLink(view: View, flag: FlagData): Html {
+  return html`<a href="${historyUrl(view.base, flag.name)}">History</a>`
 }
 
 function problemMessage(problems: Problems = {}): Message | undefined {

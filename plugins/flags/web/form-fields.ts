@@ -26,10 +26,10 @@ export function fields({
 </fieldset>
 <fieldset class="card"><legend>Who gets it</legend>
   <p class="quiet">All conditions must hold. Without any, everybody gets it.</p>
-  <div class="group" role="group" aria-labelledby="g-actors"><h3 id="g-actors">Only these actors</h3><div class="pair">
+  <div class="group" role="group" aria-labelledby="g-actors"><h2 id="g-actors">Only these actors</h2><div class="pair">
   ${one('actorKey', 'Entry that holds the actor', 'Such as user_id. Empty: this condition is off.')}
   ${many('actorIds', 'Actors', 'One per line.')}</div></div>
-  <div class="group" role="group" aria-labelledby="g-share"><h3 id="g-share">A share of the actors</h3><div class="pair">
+  <div class="group" role="group" aria-labelledby="g-share"><h2 id="g-share">A share of the actors</h2><div class="pair">
   ${one('shareKey', 'Entry that tells actors apart', 'Such as user_id.')}
   ${one('percentage', 'Percentage', '0 to 100. Empty: this condition is off.', html`inputmode="decimal"`)}</div>
   ${hash(form)}</div>
@@ -48,6 +48,7 @@ export function fields({
     ...form.variants,
     ...Array.from({ length: blankRows }, () => ({ name: '', weight: '', value: '' })),
   ].map((row, index) => variant(row, index + 1, problems.variants !== undefined))}</div>
+  ${one('variantOtherwise', 'Variant for whom the flag is not meant', 'The name of one of them, which those get whom the conditions leave out. Empty: they get what the program has for that case.')}
 </fieldset>`
 }
 

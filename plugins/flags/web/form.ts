@@ -20,6 +20,7 @@ export interface FlagForm {
   readonly hash: string
   readonly variantKey: string
   readonly variants: readonly VariantRow[]
+  readonly variantOtherwise: string
   readonly segments: string
   readonly requires: string
   readonly from: string
@@ -50,6 +51,7 @@ export function formOf(data: Partial<FlagData>): FlagForm {
       weight: String(weight),
       value: JSON.stringify(value),
     })),
+    variantOtherwise: line(variants?.otherwise ?? ''),
     segments: lines(data.segments?.join('\n') ?? ''),
     requires: lines(data.requires?.join('\n') ?? ''),
     from: localTime(data.from),
@@ -77,6 +79,7 @@ export function readForm(body: URLSearchParams): FlagForm {
     variants: (names ?? [])
       .map((name, index) => ({ name, weight: weights?.[index] ?? '', value: values?.[index] ?? '' }))
       .filter(row => [row.name, row.weight, row.value].some(cell => cell.trim() !== '')),
+    variantOtherwise: text('variantOtherwise'),
     segments: text('segments'),
     requires: text('requires'),
     from: text('from'),
@@ -104,7 +107,7 @@ export function parseForm(
       ? {}
       : { enabled_for_percentage_of_actors: shareOf(form, problems) }),
     ...(isSame('hash') ? {} : { hash: form.hash === 'flypper' ? 'flypper' : 'salted' }),
-    ...(isSame('variantKey', 'variants') ? {} : { variants: variantsOf(form, problems) }),
+    ...(isSame('variantKey', 'variants', 'variantOtherwise') ? {} : { variants: variantsOf(form, problems) }),
     ...(isSame('segments') ? {} : { segments: namesIn(form.segments) }),
     ...(isSame('requires') ? {} : { requires: namesIn(form.requires) }),
     ...(isSame('from') ? {} : { from: timeOf(form, 'from', problems) }),
@@ -130,8 +133,8 @@ function shareOf({ shareKey, percentage }: FlagForm, problems: Problems) {
   return { actor_key: shareKey, percentage: number }
 }
 
-function variantsOf({ variantKey, variants }: FlagForm, problems: Problems) {
-  if (variants.length === 0 && variantKey === '') return null
+function variantsOf({ variantKey, variants, variantOtherwise }: FlagForm, problems: Problems) {
+  if (variants.length === 0 && variantKey === '' && variantOtherwise === '') return null
   if (variants.length === 0) problems.variants = 'Fill in one variant at least, or clear the entry.'
   else if (variantKey === '') problems.variantKey = 'Say which entry holds the actor, such as user_id.'
   const options = variants.map((row, index): Variant => {
@@ -149,7 +152,11 @@ function variantsOf({ variantKey, variants }: FlagForm, problems: Problems) {
     }
     return { name: row.name, weight: Number(weight), value }
   })
-  return { actor_key: variantKey, options }
+  if (variantOtherwise === '') return { actor_key: variantKey, options }
+  if (!options.some(({ name }) => name === variantOtherwise)) {
+    problems.variantOtherwise = 'There is no variant of this name.'
+  }
+  return { actor_key: variantKey, options, otherwise: variantOtherwise }
 }
 
 function timeOf(form: FlagForm, field: 'from' | 'until', problems: Problems): string | null {

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Html, html, type Part } from './html.ts'
+import type { ListView } from './list-url.ts'
+import { liveScriptHash } from './live-script.ts'
 import { css } from './style.ts'
 
 /** What every page needs. */
@@ -8,18 +10,22 @@ export interface View {
   readonly base: string
   /** Goes into every form. */
   readonly token: string
+  /** The newest change that this process knew of when the page was begun. */
+  readonly seen: number
 }
 
 /** Good news or bad. */
 export interface Message {
-  readonly kind: 'success' | 'problem'
+  readonly kind: 'success' | 'problem' | 'notice'
   readonly text: Part
 }
 
-/** No script at all, this one style sheet, forms to ourselves, in nobody's frame. */
+/** Scripts and events of ours alone, this one style sheet, forms to ourselves, in nobody's frame. */
 export const contentSecurityPolicy = [
   "default-src 'none'",
   `style-src 'sha256-${createHash('sha256').update(css).digest('base64')}'`,
+  "script-src 'self'",
+  "connect-src 'self'",
   'img-src data:',
   "form-action 'self'",
   "base-uri 'none'",
@@ -36,11 +42,13 @@ export interface Content {
   readonly message?: Message | undefined
   readonly content: Html
   /** Which list it is. */
-  readonly current?: 'active' | 'deleted'
+  readonly current?: ListView
+  /** Whether it has a place that is kept up to date; see `live.ts`. */
+  readonly isLive?: boolean
 }
 
 /** A whole document. */
-export function layout(base: string, { title, message, content, current }: Content): string {
+export function layout(base: string, { title, message, content, current, isLive }: Content): string {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -49,18 +57,22 @@ export function layout(base: string, { title, message, content, current }: Conte
 <meta name="color-scheme" content="light dark">
 <title>${message?.kind === 'problem' && 'Problem – '}${title} – Feature flags</title>
 <link rel="icon" href="${icon}">
-${style}
+${style}${
+  isLive &&
+  html`
+<script src="${base}/live.js?v=${liveScriptHash}" defer></script>`
+}
 </head>
 <body>
 <a class="skip" href="#content">Skip to content</a>
 <header class="top"><div class="wide">
   <p class="brand"><a href="${base}/">Feature flags</a></p>
-  <nav aria-label="Flags">${link(`${base}/`, 'Active', current === 'active')} ${link(`${base}/?view=deleted`, 'Deleted', current === 'deleted')}</nav>
+  <nav aria-label="Flags">${link(`${base}/`, 'Active', current === 'active')} ${link(`${base}/?view=deleted`, 'Deleted', current === 'deleted')} ${link(`${base}/?view=unused`, 'Unused', current === 'unused')}</nav>
 </div></header>
 <main id="content" class="wide">
 ${
   message &&
-  html`<div class="banner ${message.kind}" role="${message.kind === 'success' ? 'status' : 'alert'}">${message.text}</div>`
+  html`<div class="banner ${message.kind}" role="${message.kind === 'problem' ? 'alert' : 'status'}">${message.text}</div>`
 }
 ${content}
 </main>
@@ -74,15 +86,20 @@ function link(url: string, text: string, isCurrent: boolean): Html {
   return html`<a href="${url}"${isCurrent && html` aria-current="page"`}>${text}</a>`
 }
 
-/** A button that does one thing to one flag. */
+/**
+ * A button that does one thing to one flag.
+ *
+ * @param more `fields`: what else is sent; `buttonName`: the label, and what of, for those who do not see where it is
+ */
 export function actionForm(
   view: View,
   action: string,
   flag: { readonly name: string; readonly version: number },
   label: string,
   kind: 'plain' | 'primary' | 'danger' = 'plain',
+  { fields, buttonName = `${label} ${flag.name}` }: { fields?: Html; buttonName?: string } = {},
 ): Html {
-  return html`<form method="post" action="${view.base}/${action}">${hidden(view, flag)}<button class="${kind}" aria-label="${label} ${flag.name}">${label}</button></form>`
+  return html`<form method="post" action="${view.base}/${action}">${hidden(view, flag)}${fields}<button class="${kind}" aria-label="${buttonName}">${label}</button></form>`
 }
 
 /** The fields that nobody sees. */
@@ -93,7 +110,21 @@ export function hidden(view: View, flag?: { readonly name: string; readonly vers
   }`
 }
 
-/** A link to a flag's own page. Names go into the query, where every character may be. */
+/** The address of a flag's own page. Names go into the query, where every character may be. */
 export function editUrl(base: string, name: string): string {
   return `${base}/edit?name=${encodeURIComponent(name)}`
+}
+
+/** The address of what was done to a flag. @param before only what is older than this version */
+export function historyUrl(base: string, name: string, before?: number): string {
+  const older = before === undefined ? '' : `&before=${before}`
+  return `${base}/history?name=${encodeURIComponent(name)}${older}`
+}
+
+/** A time as everybody reads it, and as programs do. */
+export function time(seconds: number): Part {
+  const date = new Date(seconds * 1000)
+  if (Number.isNaN(date.getTime())) return 'never'
+  const iso = date.toISOString()
+  return html`<time datetime="${iso}">${iso.slice(0, 16).replace('T', ' ')} UTC</time>`
 }

@@ -1,48 +1,83 @@
 import type { FlagData } from '../flag-data.ts'
-import { type Html, html } from './html.ts'
-import { actionForm, editUrl, layout, type Message, type View } from './layout.ts'
+import { type Html, html, type Part } from './html.ts'
+import { actionForm, editUrl, layout, type Message, time, type View } from './layout.ts'
+import { type ListQuery, type ListView, listUrl, queryText } from './list-url.ts'
+import { liveList } from './live.ts'
+import { countText, type Page, pageLinks } from './paging.ts'
 
-/** The flags, active or deleted, of those that a search has found. */
-export function listPage(
-  view: View,
-  {
-    flags,
-    search,
-    isDeleted,
-    message,
-  }: {
-    readonly flags: readonly FlagData[]
-    readonly search: string
-    readonly isDeleted: boolean
-    readonly message: Message | undefined
-  },
-): string {
-  const title = isDeleted ? 'Deleted flags' : 'Active flags'
+/** A flag, and what there is to say of it in this list. */
+export interface Listed {
+  readonly flag: FlagData
+  readonly note?: Part
+}
+
+/** A list, as much of it as a page has. */
+export interface Listing {
+  readonly query: ListQuery
+  readonly page: Page<Listed>
+  readonly message: Message | undefined
+  /** What the list is about. */
+  readonly intro?: Html | undefined
+}
+
+const TITLES: Record<ListView, string> = {
+  active: 'Active flags',
+  deleted: 'Deleted flags',
+  unused: 'Unused flags',
+}
+
+const EMPTY: Record<ListView, string> = {
+  active: 'No flags yet. Make the first one.',
+  deleted: 'No flag has been deleted.',
+  unused: 'No flag is known to be unused.',
+}
+
+/** The flags of a list that a search has found. */
+export function listPage(view: View, { query, page, message, intro }: Listing): string {
+  const { view: list, search } = query
+  const title = TITLES[list]
+  const here = { ...query, page: page.page }
   return layout(view.base, {
     title,
     message,
-    current: isDeleted ? 'deleted' : 'active',
-    content: html`<div class="title"><h1>${title}</h1>${!isDeleted && html`<a class="button primary" href="${view.base}/new">New flag</a>`}</div>
+    current: list,
+    isLive: true,
+    content: html`<div class="title"><h1>${title}</h1>${list === 'active' && html`<a class="button primary" href="${view.base}/new">New flag</a>`}</div>
 <form class="search" role="search" action="${view.base}/">
-  ${isDeleted && html`<input type="hidden" name="view" value="deleted">`}
+  ${list !== 'active' && html`<input type="hidden" name="view" value="${list}">`}
   <label for="q">Search by name, description or owner</label>
   <div><input id="q" name="q" type="search" value="${search}" autocomplete="off"><button class="plain">Search</button></div>
 </form>
-<p class="quiet">${flags.length === 1 ? '1 flag' : `${flags.length} flags`}${search !== '' && html` with “${search}” · <a href="${view.base}/${isDeleted && '?view=deleted'}">Show all</a>`}</p>
-${flags.length > 0 ? html`<ul class="flags">${flags.map(flag => item(view, flag))}</ul>` : nothing(search, isDeleted)}`,
+${liveList(
+  view,
+  listUrl(view.base, here),
+  html`${intro}
+<p class="quiet">${countText(page)}${search !== '' && html` with “${search}” · <a href="${listUrl(view.base, { view: list })}">Show all</a>`}</p>
+${
+  page.total > 0
+    ? html`<ul class="flags">${page.items.map(listed => item(view, here, listed))}</ul>`
+    : html`<p class="empty">${search === '' ? EMPTY[list] : 'No flag matches.'}</p>`
+}
+${pageLinks(page, to => listUrl(view.base, { ...query, page: to }))}`,
+)}`,
   })
 }
 
-function item(view: View, flag: FlagData): Html {
+function item(view: View, query: ListQuery, { flag, note }: Listed): Html {
+  // So that the way back leads to what was looked at.
+  const back = html`<input type="hidden" name="list" value="${queryText(query)}">`
+  const button = (action: string, label: string) =>
+    actionForm(view, action, flag, label, 'plain', { fields: back })
   const action = flag.deleted
-    ? actionForm(view, 'restore', flag, 'Restore')
+    ? button('restore', 'Restore')
     : flag.enabled
-      ? actionForm(view, 'disable', flag, 'Disable')
-      : actionForm(view, 'enable', flag, 'Enable')
-  return html`<li class="card flag">
+      ? button('disable', 'Disable')
+      : button('enable', 'Enable')
+  return html`<li class="card flag" data-key="${flag.name}">
   <div class="what">
     <h2><a href="${editUrl(view.base, flag.name)}">${flag.name}</a> ${badge(flag)}</h2>
     ${flag.description ? html`<p>${flag.description}</p>` : undefined}
+    ${note !== undefined && html`<p class="quiet">${note}</p>`}
     <p class="quiet">${summary(flag)}</p>
   </div>
   ${action}
@@ -55,7 +90,7 @@ export function badge(flag: FlagData): Html {
   return flag.enabled ? html`<span class="badge on">On</span>` : html`<span class="badge">Off</span>`
 }
 
-function summary(flag: FlagData): string {
+function summary(flag: FlagData): Html {
   const { enabled_for_actors: actors, enabled_for_percentage_of_actors: share, variants } = flag
   const conditions = [
     actors && `${actors.actor_ids.length} of ${actors.actor_key}`,
@@ -65,19 +100,6 @@ function summary(flag: FlagData): string {
     flag.requires?.length && `requires ${flag.requires.join(', ')}`,
     (flag.from || flag.until) && 'scheduled',
   ].filter(Boolean)
-  const changed = `changed ${time(flag.updated_at)}`
-  const owner = flag.owner ? [flag.owner] : []
-  return [conditions.join(' · ') || 'Everybody', ...owner, changed].join(' · ')
-}
-
-export function time(seconds: number): string {
-  const date = new Date(seconds * 1000)
-  return Number.isNaN(date.getTime()) ? 'never' : `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`
-}
-
-function nothing(search: string, isDeleted: boolean): Html {
-  if (search !== '') return html`<p class="empty">No flag matches.</p>`
-  return isDeleted
-    ? html`<p class="empty">No flag has been deleted.</p>`
-    : html`<p class="empty">No flags yet. Make the first one.</p>`
+  const words = [conditions.join(' · ') || 'Everybody', ...(flag.owner ? [flag.owner] : [])].join(' · ')
+  return html`${words} · changed ${time(flag.updated_at)}`
 }

@@ -8,7 +8,7 @@ body{margin:0;background:var(--page);color:var(--text);font:1rem/1.5 system-ui,s
 .top .wide{display:flex;flex-wrap:wrap;gap:0 1.5rem;align-items:center;justify-content:space-between;padding-block:.5rem}
 .brand{margin:0;font-weight:700}
 .brand a{color:inherit;text-decoration:none}
-nav{display:flex;gap:1.25rem}
+nav{display:flex;gap:0 1.25rem}
 nav a,.brand a{display:inline-block;padding-block:.6rem}
 a{color:var(--accent);text-underline-offset:.2em}
 :focus-visible{outline:3px solid var(--accent);outline-offset:2px;border-radius:4px}
@@ -16,7 +16,7 @@ a{color:var(--accent);text-underline-offset:.2em}
 .skip:focus{left:.5rem;top:.5rem}
 h1{margin:1.75rem 0 .5rem;font-size:clamp(1.5rem,4vw,1.9rem);line-height:1.25;letter-spacing:-.015em}
 h2{margin:0;font-size:1.05rem;line-height:1.4}
-h3{margin:0;font-size:.95rem}
+.group h2{font-size:.95rem}
 .title{display:flex;flex-wrap:wrap;gap:.5rem 1rem;align-items:end;justify-content:space-between}
 .title .button{margin:1.25rem 0 .25rem}
 nav [aria-current]{color:var(--text);font-weight:600;text-decoration-thickness:2px}
@@ -38,7 +38,15 @@ nav [aria-current]{color:var(--text);font-weight:600;text-decoration-thickness:2
 .banner ul{margin:.25rem 0 0;padding-left:1.2rem}
 .banner a{color:inherit}
 .banner.success{background:var(--good-back);color:var(--good)}
+.banner.notice{background:var(--idle);color:var(--text);border-color:var(--accent)}
 .banner.problem{background:var(--bad-back);color:var(--bad)}
+.unseen{position:absolute;width:1px;height:1px;margin:0;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
+.pages ul{display:flex;flex-wrap:wrap;gap:.25rem;align-items:center;margin:1rem -.5rem;padding:0;list-style:none}
+.pages a{display:inline-block;min-width:2.75rem;padding:.6rem .5rem;text-align:center}
+.entries{margin:1rem 0 0;padding:0;list-style:none}
+.entry{padding:1.1rem 0 1.25rem;border-top:1px solid var(--line)}
+.entry>*{margin:0 0 .4rem}
+.entry>.card{margin:.6rem 0 .8rem}
 .empty{margin:0;padding:2rem 1rem;border:1px dashed var(--edge);border-radius:10px;color:var(--quiet);text-align:center}
 .search div{display:flex;gap:.5rem;margin-top:.25rem}
 .search label,.field label{display:block;font-size:.9rem;font-weight:600}
@@ -47,7 +55,7 @@ legend{float:left;width:100%;margin-bottom:.75rem;padding:0;font-size:1.05rem;fo
 legend+*{clear:both}
 .field{margin-top:.9rem;min-width:0}
 .group{margin-top:1.25rem;padding-top:1rem;border-top:1px solid var(--line)}
-.group h3+*{margin-top:-.25rem}
+.group h2+*{margin-top:-.25rem}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,17rem),1fr));column-gap:1.25rem}
 .group.pair .field{margin-top:0;margin-bottom:.5rem}
 .variant{display:grid;grid-template-columns:2fr 6rem 3fr;gap:0 .75rem;margin-top:.75rem}
@@ -73,7 +81,13 @@ fieldset>button{margin-top:1rem}
 table{width:100%;border-collapse:collapse;font-size:.93rem}
 caption{padding:.75rem 1rem;font-weight:600;text-align:start}
 th,td{padding:.5rem 1rem;border-top:1px solid var(--line);text-align:start;vertical-align:top;white-space:pre-line}
-th{font-weight:600}
+th{font-weight:600;overflow-wrap:normal}
+time{white-space:nowrap}
+.entry caption{position:absolute;clip-path:inset(50%)}
+.entry thead th{border-top:0}
 footer{padding-block:1.5rem}
+#live[data-version]{position:sticky;top:.5rem;z-index:1}
+html:has(.notice){scroll-padding-top:6rem}
+@media (min-width:34.01rem){table{table-layout:fixed}th:first-child{width:30%}}
 @media (max-width:34rem){.variant{grid-template-columns:1fr 6rem}.variant .field:last-child{grid-column:1/-1;margin-top:.4rem}.variant{padding-bottom:.9rem;border-bottom:1px solid var(--line)}th,td{padding-inline:.6rem}}
 `
