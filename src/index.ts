@@ -18,6 +18,7 @@ declare module 'fastify' {
 
 export type { PoolFigures } from './engines/connection-pool.ts'
 export type { Engine } from './engines/engine.ts'
+export { listen } from './engines/listen.ts'
 export { redact } from './engines/redact.ts'
 export type { ReplicaInfo, ReplicaState } from './engines/replica-set.ts'
 export {

@@ -67,6 +67,7 @@ t.test('the public face is an explicit list', async t => {
     'defineErrors',
     'errorTable',
     'errors',
+    'listen',
     'redact',
     'requestOf',
     'sessionOf',

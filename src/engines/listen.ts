@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Engine } from '../../src/index.ts'
+import type { Engine } from './engine.ts'
 
 /** The part of pg's client that listens. */
 interface Client {
@@ -29,11 +29,19 @@ const CONNECT_PATIENCE = 5_000
 const CLOSE_PATIENCE = 1_000
 
 /**
- * Listens to a channel of PostgreSQL on a connection of its own, and connects again when that is lost: until then
- * whoever listens has to look by itself. On a standby nobody can listen.
+ * Listens to a channel of PostgreSQL (`NOTIFY`) on a connection of its own, and connects again when that is lost: until
+ * then whoever listens has to look by itself. On a standby nobody can listen.
  *
+ * @param engine of PostgreSQL; the connection is made with the options of its pool, and is none of the pool's
+ * @param channel its name; quoted, so that every name is fine
  * @param onChange called for each notification, after each connect, as some may have been missed, and when the connection is lost
  * @returns ends it
+ *
+ * @example
+ * ```ts
+ * const stop = listen(app.sqlAssist.engines.get('writer'), 'prices', () => void readPrices())
+ * app.addHook('preClose', stop)
+ * ```
  */
 export function listen(engine: Engine, channel: string, onChange: () => void): () => Promise<void> {
   let client: Client | undefined
