@@ -5,6 +5,7 @@ import { errorTable as embedded } from '../../plugins/embedded/errors.ts'
 import { errorTable as flags } from '../../plugins/flags/errors.ts'
 import { errorTable as migrations } from '../../plugins/migrations/errors.ts'
 import { errorTable as repository } from '../../plugins/repository/errors.ts'
+import { errorTable as segments } from '../../plugins/segments/errors.ts'
 import { defineErrors, type ErrorRow, errors, errorTable } from '../../src/index.ts'
 
 const tables: Record<string, ErrorRow> = {
@@ -12,6 +13,7 @@ const tables: Record<string, ErrorRow> = {
   ...repository,
   ...migrations,
   ...flags,
+  ...segments,
   ...embedded,
   ...command,
 }
