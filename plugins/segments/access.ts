@@ -1,6 +1,7 @@
 import { IsolationLevel } from '@mikro-orm/core'
 import type { FastifyRequest } from 'fastify'
 import type { Engine, SqlEm } from '../../src/index.ts'
+import { turnOffJit } from './jit.ts'
 import type { SegmentsSource } from './resolve.ts'
 import type { Identity } from './segment.ts'
 import type { SegmentRegistry } from './segment-registry.ts'
@@ -36,10 +37,13 @@ export function engineAccess({ engine, readEngine, registry }: SegmentsParts): S
   return {
     // What several statements read is of one moment.
     read: work =>
-      readEngine.orm.em.fork().transactional(em => work(em as SqlEm), {
-        isolationLevel: IsolationLevel.REPEATABLE_READ,
-        readOnly: true,
-      }),
+      readEngine.orm.em.fork().transactional(
+        async em => {
+          await turnOffJit(em as SqlEm)
+          return work(em as SqlEm)
+        },
+        { isolationLevel: IsolationLevel.REPEATABLE_READ, readOnly: true },
+      ),
     write: work =>
       engine.orm.em.fork().transactional(em => work(em as SqlEm), {
         isolationLevel: IsolationLevel.READ_COMMITTED,

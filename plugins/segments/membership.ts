@@ -1,6 +1,7 @@
 import type { SqlEm } from '../../src/index.ts'
 import { compileSegment } from './compile.ts'
 import { errors } from './errors.ts'
+import { turnOffJit } from './jit.ts'
 import type { Predicate } from './predicate.ts'
 import type { SegmentContext } from './segment.ts'
 import { identitiesWhere, isMember, type SegmentsPlace, whereOf } from './segment-query.ts'
@@ -75,6 +76,7 @@ export async function materialisedSegments(
 
 /** Fills a segment anew. The caller has {@link lockAllIdentities}. */
 export async function fill(em: SqlEm, place: SegmentsPlace, segment: SegmentContext): Promise<number> {
+  await turnOffJit(em)
   const { environment, tables } = place
   await clear(em, place, segment.key)
   const where = whereOf(segment, place)

@@ -1,5 +1,5 @@
-import type { PythonRegex } from './python-regex/regex.ts'
 import type { JsonPath } from './json-path.ts'
+import type { PythonRegex } from './python-regex/regex.ts'
 import type { Semver } from './semver.ts'
 
 // What a segment means, once its operands have been read: a small frozen tree, which `evaluate.ts` answers for one identity

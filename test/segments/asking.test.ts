@@ -240,6 +240,20 @@ await onPostgres(t, async (t, backend) => {
     t.equal(exact, true)
     t.match(await it.sql(sql, params), [{ count: String(expected(RARE).length) }])
   })
+
+  t.test('nothing is compiled before it is run', async t => {
+    const [server] = await it.sql<{ jit: boolean }>('select pg_jit_available() as jit')
+    if (!server?.jit) return t.comment('skipped: this PostgreSQL has no JIT')
+    const alter = (what: string) =>
+      it.sql(`do $$ begin execute format('alter database %I ${what}', current_database()); end $$`)
+    await alter('set jit_above_cost = 0')
+    t.teardown(() => alter('reset jit_above_cost'))
+    const eager = await appOn(t, backend, { place })
+    const { sql, params, plan } = await eager.app.segments.explain(RARE)
+    const plain = await eager.sql<{ 'QUERY PLAN': string }>(`explain ${sql}`, params)
+    t.match(plain.map(row => row['QUERY PLAN']).join('\n'), /JIT:/, 'it would be')
+    t.notMatch(plan, /JIT:/)
+  })
 })
 
 t.test('what an estimate makes of a sample', async t => {
