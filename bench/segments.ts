@@ -19,7 +19,7 @@ const say = (text: string): void => {
 }
 
 /** A scan is one process, so that it is measured and not how many cores there are. */
-const SERVER_SETTINGS = { ...SETTINGS, max_parallel_workers_per_gather: 0, shared_buffers: '1GB' }
+const SERVER_SETTINGS = { ...SETTINGS, max_parallel_workers_per_gather: 0 }
 
 type Measure = (pairs: readonly Pair[]) => Promise<Measured[]>
 

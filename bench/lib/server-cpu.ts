@@ -11,9 +11,7 @@ const NANOSECONDS = 1000
  * us as well (the writer of the log, for one). What has ended in the meantime is not in it, so connections must stay open.
  */
 export async function serverCpu(url: string): Promise<ServerCpu> {
-  const [row] = await query(url, [
-    'select pg_postmaster_start_time(), current_setting($$data_directory$$) as data',
-  ])
+  const [row] = await query(url, ['select current_setting($$data_directory$$) as data'])
   const postmaster = postmasterOf(String(row?.data))
   if (postmaster === undefined) return () => undefined
   return () => {

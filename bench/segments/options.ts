@@ -16,7 +16,7 @@ export interface SegmentsBenchOptions {
 
 export const USAGE = `npm run bench:segments -- [options]
   --identities N       rows of the table (default 1000000)
-  --rounds N           how often everything is measured (default 5)
+  --rounds N           how often everything is measured (default 3)
   --only scan,page     some of: ${PARTS.join(', ')}
   --json               one object a line on stdout instead of the table
   --no-fail            exit code 0 also when a target is missed`
@@ -25,7 +25,7 @@ export function readOptions(): SegmentsBenchOptions {
   const { values } = parseArgs({
     options: {
       identities: { type: 'string', default: '1000000' },
-      rounds: { type: 'string', default: '5' },
+      rounds: { type: 'string', default: '3' },
       only: { type: 'string' },
       json: { type: 'boolean', default: false },
       'no-fail': { type: 'boolean', default: false },

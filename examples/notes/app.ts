@@ -18,6 +18,7 @@ import { health } from './routes/health.ts'
 import { notes } from './routes/notes.ts'
 import { addSchemas } from './schemas.ts'
 import { knowVisitors } from './visitor.ts'
+import { addSegments } from './visitor-segments.ts'
 
 /** Where each engine finds its server. */
 export interface Urls {
@@ -62,6 +63,8 @@ export async function buildApp(
 
   await app.register(fastifyCookie)
   knowVisitors(app)
+  // Before the flags, which ask them.
+  await addSegments(app)
   await addFeatureFlags(app)
 
   // Before the routes: what the database refuses becomes a 404, 409 or 422.

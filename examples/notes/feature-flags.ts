@@ -17,7 +17,15 @@ export async function addFeatureFlags(app: FastifyInstance): Promise<void> {
     await storage.createTables()
     await seed(storage)
   })
-  await app.register(flags, { storage, entries: ({ visitor }) => ({ visitor_id: visitor || undefined }) })
+  await app.register(flags, {
+    storage,
+    entries: ({ visitor, traits }) => ({
+      visitor_id: visitor || undefined,
+      has_written: traits?.has_written === true || undefined,
+    }),
+    // A flag that names segments is on for whom these entries put into one of them.
+    isInSegment: app.segments.isInSegment,
+  })
 }
 
 /** The flag is there to be found on the page of the flags, and off. Whatever has become of it stays. */

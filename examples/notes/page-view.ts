@@ -25,6 +25,8 @@ export interface PageData {
   /** The flag `latest-notes`, as it is for the visitor. */
   readonly flag: FlagDetails<boolean>
   readonly visitor: string
+  /** The keys of the segments that the visitor is in. */
+  readonly segments: readonly string[]
   readonly message: Message | undefined
   readonly failed: Failed | undefined
 }
@@ -87,8 +89,8 @@ function latestCard({ title, text, author, createdAt }: Note): Html {
 }
 
 /** What the flag is for this visitor, and why: so that a rollout to some can be watched. */
-function flagLine({ flag, visitor }: PageData): Html {
-  return html`<p>The feature flag <code>${flag.flagKey}</code> is ${flag.value ? 'on' : 'off'} for you (<code>${flag.reason}</code>), visitor <code>${visitor.slice(0, 8)}</code>. <a href="/admin/flags/">Change flags</a>, <a href="/admin/login">log in or out</a>.</p>`
+function flagLine({ flag, visitor, segments }: PageData): Html {
+  return html`<p>The feature flag <code>${flag.flagKey}</code> is ${flag.value ? 'on' : 'off'} for you (<code>${flag.reason}</code>), visitor <code>${visitor.slice(0, 8)}</code>, segment ${segments.map(key => html`<code>${key}</code>`)}. <a href="/admin/flags/">Change flags</a>, <a href="/admin/login">log in or out</a>.</p>`
 }
 
 function banner({ kind, text }: Message): Html {

@@ -9,6 +9,7 @@ import { asPage } from './layout.ts'
 import { type Failed, type Message, startPage } from './page-view.ts'
 import { authorName, byId, noteText, noteTitle } from './schemas.ts'
 import { greetVisitor } from './visitor.ts'
+import { recallVisitor, rememberWriter } from './visitor-segments.ts'
 
 interface AuthorForm {
   name: string
@@ -125,6 +126,7 @@ export async function page(app: FastifyInstance, { servers }: { servers: Urls })
       }
       const note = writer.create(Note, { title, text, author })
       await writer.flush()
+      await rememberWriter(request, author.name)
       return reply.redirect(`/?note=${note.id}`, 303)
     },
   )
@@ -132,6 +134,7 @@ export async function page(app: FastifyInstance, { servers }: { servers: Urls })
   async function show(request: FastifyRequest, reply: FastifyReply, { saved = {}, problem, failed }: Shown) {
     await audit(request, reply)
     const { reader, logger } = request.db
+    await recallVisitor(request)
     // Synchronous, from memory: nobody waits for a flag.
     const flag = request.flags.details('latest-notes', false)
     const [authors, lines, latest] = await Promise.all([
@@ -146,7 +149,9 @@ export async function page(app: FastifyInstance, { servers }: { servers: Urls })
       : await outcomeOf(request, saved)
     const engines = await reportEngines(app, request, servers)
     asPage(reply)
-    return startPage({ authors, latest, lines, engines, flag, visitor: request.visitor, message, failed })
+    const { visitor } = request
+    const segments = request.segments.keys()
+    return startPage({ authors, latest, lines, engines, flag, visitor, segments, message, failed })
   }
 }
 

@@ -1,10 +1,4 @@
-import {
-  clickHouseFloat,
-  plainFloatText,
-  pythonFloatSql,
-  pythonRemainderSql,
-  readFloat,
-} from './clickhouse-floats.ts'
+import { clickHouseFloat, pythonFloatSql, pythonRemainderSql, readFloat } from './clickhouse-floats.ts'
 import type { Dialect, Scope, Value } from './dialect.ts'
 import { Untranslatable } from './emit.ts'
 import { clickHouseText } from './literals.ts'
@@ -32,7 +26,8 @@ const MOST_REPEATED = 20
  * - Texts that look like dates become dates, and are then printed in another form, unless rows are inserted with
  *   `input_format_try_infer_dates = 0, input_format_try_infer_datetimes = 0`.
  *
- * Conditions on a trait with an object ask for all of the object, so `IS_SET` is slower than the other operators.
+ * The column must be plain `JSON`, without types for single paths, and the server's `enable_analyzer` as it is by default. A
+ * condition is up to 4 KB of SQL, and a query up to `max_query_size`, 256 KiB by default.
  *
  * @example
  * ```ts
@@ -61,6 +56,14 @@ ENGINE = MergeTree()
 ORDER BY (environment_id, id)`
   }
 
+  identifier(name: string): string {
+    return quoted(name.toWellFormed())
+  }
+
+  canHold(text: string): boolean {
+    return text.isWellFormed()
+  }
+
   inline(text: string): string {
     return clickHouseText(text)
   }
@@ -72,17 +75,35 @@ ORDER BY (environment_id, id)`
   trait(path: readonly string[], scope: Scope): Value {
     const value = valueAt(path, scope)
     const type = `dynamicType(${value})`
-    const float = `dynamicElement(${value}, 'Float64')`
     return {
-      // A float that is whole is printed without its point, a small or large one with an exponent.
-      text: `if(${type} = 'Float64', ${plainFloatText(float)}, ${value}::Nullable(String))`,
-      isText: `(${type} not in ('None', 'Bool') and not startsWith(${type}, 'Array'))`,
+      text: `${value}::Nullable(String)`,
+      isText: `(${type} not in ('None', 'Bool', 'Float64') and not startsWith(${type}, 'Array'))`,
       isBoolean: `${type} = 'Bool'`,
+      // A float that is whole is printed without its point, a small or large one with an exponent.
+      isFloat: `${type} = 'Float64'`,
       isSet:
         path.length === 1
           ? `(${value} is not null or toString(${objectAt(path, scope)}) <> '{}')`
           : `${value} is not null`,
     }
+  }
+
+  traitIs(path: readonly string[], values: readonly (string | boolean)[], scope: Scope): string {
+    const value = valueAt(path, scope)
+    const texts = values.filter(one => typeof one === 'string')
+    const conditions = values
+      .filter(one => typeof one === 'boolean')
+      .map(one => `dynamicElement(${value}, 'Bool') = ${one}`)
+    if (texts.length > 0) {
+      const list = texts.map(one => scope.literal(one)).join(', ')
+      // A text that looks like a date may have become one; what else is a text is read alone, which is several times faster.
+      const { isText, text } = this.trait(path, scope)
+      const mayBeDate = texts.some(one => /^[0-9]/.test(one))
+      conditions.push(
+        mayBeDate ? `${isText} and ${text} in (${list})` : `dynamicElement(${value}, 'String') in (${list})`,
+      )
+    }
+    return `(${conditions.map(condition => `ifNull(${condition}, false)`).join(' or ')})`
   }
 
   concat(left: string, right: string): string {
@@ -117,8 +138,10 @@ ORDER BY (environment_id, id)`
   }
 
   integerText(text: string): string {
+    // Replacing is slow, and most texts need none.
     const digits = `replaceRegexpOne(${text}, '^-{0,1}0*([0-9])', '\\\\1')`
-    return `if(startsWith(${text}, '-') and ${digits} <> '0', concat('-', ${digits}), ${digits})`
+    const sign = `if(startsWith(${text}, '-') and ${digits} <> '0', '-', '')`
+    return `if(match(${text}, '^-{0,1}0'), concat(${sign}, ${digits}), ${text})`
   }
 
   floatText(text: string): string {
@@ -135,11 +158,11 @@ ORDER BY (environment_id, id)`
 
   isInSplit(text: string, segmentKey: string, mostBucket: number, scope: Scope): string {
     const hashed = `concat(${scope.literal(`${segmentKey},`)}, ${text})`
-    // 9998 is rare: then the first other bucket counts.
-    const again = `arrayFirst(b -> b <> 9998, arrayMap(n -> ${bucketOf("substring(repeat(concat(',', h), n), 2)")}, range(2, ${MOST_REPEATED + 1})))`
-    const isIn = `if(b = 9998, ${again}, b) <= ${mostBucket}`
-    const known = `assumeNotNull(${hashed})`
-    return `if(${text} is null, false, arrayExists((b, h) -> ${isIn}, [${bucketOf(known)}], [${known}]))`
+    // 9998 is rare: then the first other bucket counts. Else the range is empty, so that one hash is all there is.
+    const repeated = bucketOf("substring(repeat(concat(',', h), n), 2)")
+    const more = `arrayMap(n -> ${repeated}, range(2, if(b = 9998, ${MOST_REPEATED + 1}, 2)))`
+    const isIn = `arrayExists(b -> arrayFirst(c -> c <> 9998, arrayPushFront(${more}, b)) <= ${mostBucket}, [${bucketOf('assumeNotNull(h)')}])`
+    return `arrayExists(h -> h is not null and ${isIn}, [${hashed}])`
   }
 
   regex(regex: PythonRegex): Emitted {

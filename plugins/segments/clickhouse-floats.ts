@@ -9,23 +9,13 @@ export function clickHouseFloat(value: number): string {
   return value > 0 ? 'toFloat64(inf)' : 'toFloat64(-inf)'
 }
 
-/** The nearest double of a text that reads as a number. */
+/** The nearest double of a text that reads as a number, or that a float was printed to. */
 export function readFloat(text: string): string {
   // toFloat64OrNull may be off by a bit where `precise_float_parsing` is not set. JSON has no leading zeros, and with an
-  // exponent a whole number of any size is a double.
-  return `JSONExtractFloat(concat(replaceRegexpOne(${text}, '^(-{0,1})0+([0-9])', '\\\\1\\\\2'), 'e0'))`
-}
-
-/** A double as a text that reads as one: with a point, without an exponent. */
-export function plainFloatText(float: string): string {
-  const printed = `toString(${float})`
-  const power = `toInt32OrZero(extract(s, 'e(.*)'))`
-  const digits = `replaceRegexpAll(s, 'e.*|[-.]', '')`
-  const large = `concat(rightPad(${digits}, greatest(${power} + 1, 0), '0'), '.0')`
-  const small = `concat('0.', repeat('0', -1 - ${power}), ${digits})`
-  const expanded = `concat(if(startsWith(s, '-'), '-', ''), if(${power} > 0, ${large}, ${small}))`
-  const whole = `replaceRegexpOne(${printed}, '^(-{0,1}[0-9]+)$', '\\\\1.0')`
-  return `if(position(${printed}, 'e') > 0, arrayMap(s -> ${expanded}, [assumeNotNull(${printed})])[1], ${whole})`
+  // exponent a whole number of any size is a double. Replacing is slow, and most texts need none.
+  const stripped = `replaceRegexpOne(${text}, '^(-{0,1})0+([0-9])', '\\\\1\\\\2')`
+  const json = `if(match(${text}, '^-{0,1}0[0-9]'), ${stripped}, ${text})`
+  return `JSONExtractFloat(concat(${json}, if(position(${text}, 'e') > 0, '', 'e0')))`
 }
 
 /** A double as Python prints it; there is no negative zero. */

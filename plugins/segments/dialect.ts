@@ -18,10 +18,15 @@ export interface Scope {
 export interface Value {
   /** The value as a text, NULL when it is missing: numbers without exponents, `true` or `false`, and texts as they are. */
   readonly text: string
-  /** A condition: the value is a text or a number of JSON. `true` for a column that holds nothing else. */
+  /** A condition: the value is a text or a number of JSON whose text tells that. `true` for a column that holds nothing else. */
   readonly isText: string | true
   /** A condition: the value is true or false in JSON. `false` for a column that never holds one. */
   readonly isBoolean: string | false
+  /**
+   * A condition: the value is a number of JSON that is a float whatever its text is (`1`, `1e-07`); it is not `isText` then.
+   * Left out when the text tells.
+   */
+  readonly isFloat?: string
   /** A condition: there is a value, and be it an array or object. Left out when `text` is not NULL then. */
   readonly isSet?: string
 }
@@ -31,7 +36,7 @@ export interface Value {
  * which guards; a dialect writes them.
  *
  * Expressions named `text` come from {@link Value.text}. "Reads as a number" means `-?[0-9]+` or `-?[0-9]+\.[0-9]+`, at
- * most 300 characters; those fragments are written inside of a CASE that has checked that, so they may cast. Where nothing
+ * most 300 characters, or {@link Value.isFloat}; those fragments are written inside of a CASE that has checked that, so they may cast. Where nothing
  * else is said, a fragment may be NULL for a missing value, but must fail for no row.
  *
  * The SQL must have no `?` in it (some drivers would take it for a parameter).
@@ -41,6 +46,10 @@ export interface Dialect {
   /** The DDL of the identities table. */
   readonly schemaDdl: string
 
+  /** A name inside of the SQL, quoted if it must be. Safe whatever the name holds. */
+  identifier(name: string): string
+  /** Whether a column can hold this text. Of what it cannot hold, no row is asked. */
+  canHold(text: string): boolean
   /** A value inside of the SQL, of one of this dialect's types (default: its text type). Safe whatever the text holds. */
   inline(text: string, type?: string): string
   /** A placeholder, with the cast that says its type. */

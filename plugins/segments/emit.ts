@@ -1,5 +1,4 @@
 import type { Dialect, Scope, Value } from './dialect.ts'
-import { isStorable } from './literals.ts'
 import { LAST_BUCKET } from './percentage.ts'
 import type { Comparison, Test } from './predicate.ts'
 import { pythonModulo } from './python-numbers.ts'
@@ -83,8 +82,8 @@ class Emitter {
   }
 
   #scalar(): Sql {
-    const { isText, isBoolean, text } = this.#value
-    return isText === true ? `${text} is not null` : neverNull(anyOf(isText, isBoolean))
+    const { isText, isBoolean, isFloat = false, text } = this.#value
+    return isText === true ? `${text} is not null` : neverNull(anyOf(isText, isFloat, isBoolean))
   }
 
   #compare(test: TestOf<'compare'>): Sql {
@@ -103,7 +102,7 @@ class Emitter {
   #indexedEqual({ comparison, integer, float, text, boolean }: TestOf<'compare'>): Sql | undefined {
     const isPlain = comparison === '=' && integer === undefined && float === undefined && text !== undefined
     if (!isPlain) return undefined
-    return this.#traitIs(isStorable(text) ? [text, boolean] : [boolean])
+    return this.#traitIs(this.#dialect.canHold(text) ? [text, boolean] : [boolean])
   }
 
   #compareInteger({ comparison, integer }: TestOf<'compare'>): Sql {
@@ -138,11 +137,12 @@ class Emitter {
 
   #comparePlainText(comparison: Comparison, operand: string): Sql {
     const { text } = this.#value
-    if (isStorable(operand)) return this.#dialect.compareText(text, comparison, operand, this.#scope)
+    if (this.#dialect.canHold(operand))
+      return this.#dialect.compareText(text, comparison, operand, this.#scope)
     if (comparison === '=' || comparison === '<>') return comparison === '<>'
     // Nothing that is stored equals the operand: what is between its neighbours decides.
     const isBefore = comparison.startsWith('<')
-    const at = [...operand].findIndex(character => !isStorable(character))
+    const at = [...operand].findIndex(character => !this.#dialect.canHold(character))
     const characters = [...operand]
     const start = characters.slice(0, at).join('')
     if (characters[at] === '\0') {
@@ -154,7 +154,7 @@ class Emitter {
 
   #contains({ text: operand, isNegated }: TestOf<'contains'>): Sql {
     const { text } = this.#value
-    if (!isStorable(operand)) return isNegated && this.#byClass({ ...NONE, text: true })
+    if (!this.#dialect.canHold(operand)) return isNegated && this.#byClass({ ...NONE, text: true })
     const contains = this.#dialect.contains(text, operand, this.#scope)
     if (isNegated) return this.#byClass({ ...NONE, text: `not (${contains})` })
     // No number has another character than these in it.
@@ -164,7 +164,7 @@ class Emitter {
   }
 
   #in({ texts }: TestOf<'in'>): Sql {
-    const found = texts.filter(isStorable)
+    const found = texts.filter(text => this.#dialect.canHold(text))
     const integers = found.filter(isShortestInteger)
     const plain = found.filter(text => !readsAsNumber(text) || text.length > LONGEST_NUMBER)
     const all = [...integers, ...plain]
@@ -224,14 +224,15 @@ class Emitter {
     if (mostBucket >= LAST_BUCKET) return this.#scalar()
     // Hashed as UTF-8, in which there are no halves of pairs.
     const key = segmentKey.toWellFormed()
-    if (!isStorable(key)) throw new Untranslatable('the key of the segment has a NUL')
+    if (!this.#dialect.canHold(key)) throw new Untranslatable('the key of the segment has a NUL')
     return neverNull(this.#dialect.isInSplit(this.#pythonText(), key, mostBucket, this.#scope))
   }
 
   #regex({ regex }: TestOf<'regex'>): Sql {
     const emitted = this.#dialect.regex(regex)
     if ('declined' in emitted) throw new Untranslatable(emitted.declined)
-    if (!isStorable(emitted.regex)) throw new Untranslatable('the pattern has a NUL or half a surrogate pair')
+    if (!this.#dialect.canHold(emitted.regex))
+      throw new Untranslatable('the pattern has a NUL or half a surrogate pair')
     return neverNull(this.#dialect.matches(this.#pythonText(), this.#scope.literal(emitted.regex)))
   }
 
@@ -239,10 +240,10 @@ class Emitter {
   #pythonText(): string {
     const { text, isText, isBoolean } = this.#value
     const number = cases(
-      [[this.#dialect.matches(text, INTEGER), this.#dialect.integerText(text)]],
+      [[this.#reads(INTEGER), this.#dialect.integerText(text)]],
       this.#dialect.floatText(text),
     )
-    const branches: [string, string][] = [[this.#isShort(this.#dialect.matches(text, NUMBER)), number]]
+    const branches: [string, string][] = [[this.#isNumber(), number]]
     if (isBoolean === false && isText === true) return cases(branches, text)
     branches.push([sql(isText), text])
     if (isBoolean !== false) branches.push([isBoolean, cases([[`${text} = 'true'`, "'True'"]], "'False'")])
@@ -254,10 +255,10 @@ class Emitter {
     const { isText } = this.#value
     const branches: [string, Sql][] = []
     if (verdicts.integer === verdicts.float) {
-      branches.push([this.#isShort(this.#dialect.matches(this.#value.text, NUMBER)), verdicts.integer])
+      branches.push([this.#isNumber(), verdicts.integer])
     } else {
       branches.push([this.#isInteger(), verdicts.integer])
-      branches.push([this.#isShort(this.#dialect.matches(this.#value.text, FLOAT)), verdicts.float])
+      branches.push([this.#isFloat(), verdicts.float])
     }
     branches.push([isText === true ? `${this.#value.text} is not null` : isText, verdicts.text])
     branches.push(...this.#booleanBranches(verdicts))
@@ -282,7 +283,27 @@ class Emitter {
   }
 
   #isInteger(): string {
-    return this.#isShort(this.#dialect.matches(this.#value.text, INTEGER))
+    return this.#isShort(this.#reads(INTEGER))
+  }
+
+  #isFloat(): string {
+    return this.#orFloat(this.#isShort(this.#reads(FLOAT)))
+  }
+
+  #isNumber(): string {
+    return this.#orFloat(this.#isShort(this.#reads(NUMBER)))
+  }
+
+  #orFloat(condition: string): string {
+    const { isFloat } = this.#value
+    return isFloat === undefined ? condition : `(${isFloat} or ${condition})`
+  }
+
+  /** The pattern is found in the text, and that tells what it is. */
+  #reads(pattern: string): string {
+    const { text, isFloat } = this.#value
+    const found = this.#dialect.matches(text, pattern)
+    return isFloat === undefined ? found : `not (${isFloat}) and ${found}`
   }
 
   #isShort(condition: string): string {

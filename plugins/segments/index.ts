@@ -9,6 +9,7 @@ export { Binder, type BinderOptions, type ParameterStyle, type Params } from './
 export { ClickHouseDialect, type ClickHouseDialectOptions } from './clickhouse-dialect.ts'
 export type { SegmentCount } from './count.ts'
 export type { Dialect, Scope, Value } from './dialect.ts'
+export { Untranslatable } from './emit.ts'
 export { errors, errorTable } from './errors.ts'
 export type { EstimateOptions, SegmentEstimate } from './estimate.ts'
 export { isContextInSegment } from './evaluate.ts'

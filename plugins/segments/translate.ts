@@ -3,7 +3,6 @@ import { compileSegment } from './compile.ts'
 import type { Dialect, Scope } from './dialect.ts'
 import { emitTest, type Sql, type SubjectSql, Untranslatable } from './emit.ts'
 import { matches } from './evaluate.ts'
-import { identifier, isStorable } from './literals.ts'
 import type { Predicate, Subject, Test } from './predicate.ts'
 import type { EvaluationContext, SegmentContext } from './segment.ts'
 
@@ -109,7 +108,7 @@ class Translator {
     this.#dialect = dialect
     this.#binder = binder
     this.#scope = {
-      alias: identifier(identitiesAlias.replaceAll('\0', '')),
+      alias: dialect.identifier(identitiesAlias),
       literal: (text, type = dialect.textType) => this.#literal(text, type),
     }
   }
@@ -175,7 +174,8 @@ class Translator {
       throw new Untranslatable(`the path '${subject.path.text}' leads to another place for each identity`)
     }
     // No row has such a trait.
-    if (subject.kind === 'trait' && !subject.path.every(isStorable)) return test.kind === 'unset'
+    if (subject.kind === 'trait' && !subject.path.every(name => this.#dialect.canHold(name)))
+      return test.kind === 'unset'
     return emitTest(test, this.#subject(subject), this.#dialect, this.#scope)
   }
 
@@ -194,7 +194,8 @@ class Translator {
   #key(): string {
     const { alias, literal } = this.#scope
     const prefix = `${this.#context.environment.key}_`
-    if (!isStorable(prefix)) throw new Untranslatable('the key of the environment is none that can be stored')
+    if (!this.#dialect.canHold(prefix))
+      throw new Untranslatable('the key of the environment is none that can be stored')
     const made = this.#dialect.concat(literal(prefix), `${alias}.identifier`)
     return `coalesce(nullif(${alias}.identity_key, ''), ${made})`
   }

@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { Binder } from '../../plugins/segments/binder.ts'
 import { ClickHouseDialect } from '../../plugins/segments/clickhouse-dialect.ts'
-import { clickHouseText } from '../../plugins/segments/literals.ts'
 import type { Identity, SegmentContext } from '../../plugins/segments/segment.ts'
 import { stringifyTraits } from '../../plugins/segments/traits-json.ts'
 import { translateSegment } from '../../plugins/segments/translate.ts'
@@ -83,10 +82,14 @@ function withTable(session: Session): ClickHouse {
   query('use segments')
   query(dialect.schemaDdl)
 
+  // As JSON, so that what the SQL is escaped with has no part in it.
   const storeRows = (rows: readonly (readonly [identifier: string, key: string, traits: string])[]) => {
     query('truncate table IDENTITIES')
-    const values = rows.map((row, id) => `('e', ${id}, ${row.map(clickHouseText).join(', ')})`)
-    query(`insert into IDENTITIES values ${values.join(', ')}`)
+    const lines = rows.map(([identifier, key, traits], id) => {
+      const columns = JSON.stringify({ environment_id: 'e', id, identifier, identity_key: key })
+      return `${columns.slice(0, -1)},"traits":${traits}}`
+    })
+    query(`insert into IDENTITIES format JSONEachRow ${lines.join('\n')}`)
   }
 
   return {
@@ -101,10 +104,11 @@ function withTable(session: Session): ClickHouse {
       ),
     storeJson: traits => storeRows(traits.map((json, id) => [`id${id}`, '', json])),
     verdicts: (conditions, binder) => {
-      const columns = conditions.map(condition => `if((${condition}) is null, 'N', if(${condition}, 't', 'f'))`)
+      // Each condition is written once: it takes longer to read than to answer.
+      const columns = conditions.map(condition => `ifNull(toString(toUInt8(${condition})), 'N')`)
       const sql = `select concat('', ${columns.join(', ')}) from IDENTITIES i order by id`
       const found = binder ? session.queryBind(sql, binder.params, 'TabSeparated') : query(sql)
-      return found.trimEnd().split('\n')
+      return found.trimEnd().replaceAll('1', 't').replaceAll('0', 'f').split('\n')
     },
   }
 }

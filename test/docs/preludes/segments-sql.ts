@@ -10,6 +10,7 @@ import {
   type Scope,
   translateSegment,
   translationProblems,
+  Untranslatable,
   type Value,
 } from 'fastify-sqlassist/segments'
 import pg from 'pg'
@@ -42,6 +43,7 @@ void [
   parseTraits,
   translateSegment,
   translationProblems,
+  Untranslatable,
   evaluationContext,
   segments,
 ]

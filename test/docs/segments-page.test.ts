@@ -1,8 +1,14 @@
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
-import { isContextInSegment, type Operator, parseTraits } from '../../plugins/segments/index.ts'
+import {
+  ClickHouseDialect,
+  isContextInSegment,
+  type Operator,
+  PostgresDialect,
+  parseTraits,
+} from '../../plugins/segments/index.ts'
 
-// The table of rules that are easy to get wrong, in docs/segments.md, is asked line by line.
+// What docs/segments.md says is asked: the table of rules that are easy to get wrong, line by line, and the tables' DDL.
 
 const page = await readFile(new URL('../../docs/segments.md', import.meta.url), 'utf8')
 const ROW = /^\| `(\w+)` \| `(.+?)` \| (`.+?`|none) \| (yes|no) \| .+ \|$/gm
@@ -22,4 +28,10 @@ t.test('every line of the table of operators is what the evaluator answers', asy
     t.equal(isContextInSegment(context, segment), isIn, line)
   }
   t.ok(rows.length >= 25, `${rows.length} lines`)
+})
+
+t.test('the DDL of both dialects is on the page as it is', async t => {
+  for (const { name, schemaDdl } of [new PostgresDialect(), new ClickHouseDialect()]) {
+    t.ok(page.includes(`\n${schemaDdl}\n`), name)
+  }
 })

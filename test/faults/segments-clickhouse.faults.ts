@@ -1,0 +1,4 @@
+import t from 'tap'
+import { samePairs } from '../segments/clickhouse-property.ts'
+
+await samePairs(t, 20_000)
