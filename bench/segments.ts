@@ -69,7 +69,7 @@ async function runPart(
       await measure(await pages(apps))
       return
     case 'upsert':
-      await measure(await upserts(apps, identities, say))
+      await measure(await upserts(apps, url, identities, say))
       // Their old versions are not to be scanned.
       await query(url, ['vacuum analyze identities', 'checkpoint'])
       return

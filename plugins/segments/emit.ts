@@ -2,6 +2,7 @@ import type { Dialect, Scope, Value } from './dialect.ts'
 import { LAST_BUCKET } from './percentage.ts'
 import type { Comparison, Test } from './predicate.ts'
 import { pythonModulo } from './python-numbers.ts'
+import type { Semver } from './semver.ts'
 import { semverPatterns } from './semver-pattern.ts'
 import { LONGEST_NUMBER } from './values.ts'
 
@@ -34,10 +35,6 @@ interface Verdicts {
 const INTEGER = "'^-{0,1}[0-9]+$'"
 const FLOAT = "'^-{0,1}[0-9]+[.][0-9]+$'"
 const NUMBER = "'^-{0,1}[0-9]+([.][0-9]+|)$'"
-
-// What is no version at all is not given to a large pattern.
-const RELEASE = "'^[0-9]+[.][0-9]+[.][0-9]+$'"
-const NEARLY_VERSION = "'^[0-9]+[.][0-9]+[.][0-9]+[-+]'"
 
 /** Every integer that reads as one is nearer to zero. */
 const BEYOND_INTEGERS = 10n ** BigInt(LONGEST_NUMBER + 1)
@@ -88,12 +85,15 @@ class Emitter {
 
   #compare(test: TestOf<'compare'>): Sql {
     const { comparison, boolean } = test
+    const isTrue = holds(comparison, 1, boolean ? 1 : 0)
+    const isFalse = holds(comparison, 0, boolean ? 1 : 0)
+    if (test.semver !== undefined) return this.#compareVersions(comparison, test.semver, isTrue, isFalse)
     const verdicts: Verdicts = {
       integer: this.#compareInteger(test),
       float: this.#compareFloat(test),
       text: this.#compareText(test),
-      true: holds(comparison, 1, boolean ? 1 : 0),
-      false: holds(comparison, 0, boolean ? 1 : 0),
+      true: isTrue,
+      false: isFalse,
     }
     return this.#indexedEqual(test) ?? this.#byClass(verdicts)
   }
@@ -119,18 +119,24 @@ class Emitter {
     return this.#dialect.compareFloat(this.#value.text, comparison, float, this.#scope)
   }
 
-  #compareText({ comparison, text, semver }: TestOf<'compare'>): Sql {
-    if (text !== undefined) return this.#comparePlainText(comparison, text)
-    if (semver === undefined) return false
-    const patterns = semverPatterns(comparison, semver)
+  #compareText({ comparison, text }: TestOf<'compare'>): Sql {
+    return text !== undefined && this.#comparePlainText(comparison, text)
+  }
+
+  /** Two points between digits: only a text has those, so nothing has to guard it. Most versions are releases. */
+  #compareVersions(comparison: Comparison, version: Semver, ifTrue: boolean, ifFalse: boolean): Sql {
+    const patterns = semverPatterns(comparison, version)
     if (patterns === undefined)
       throw new Untranslatable('a part of the version is longer than 100 characters')
     const matches = (pattern: string) => this.#dialect.matches(this.#value.text, pattern)
+    const contains = (sign: string) => this.#dialect.contains(this.#value.text, sign, this.#scope)
+    const branches: [string, Sql][] = [
+      [matches(this.#scope.literal(patterns.releases)), true],
+      [anyOf(contains('-'), contains('+')), matches(this.#scope.literal(patterns.all))],
+      ...(ifTrue || ifFalse ? this.#booleanBranches({ ...NONE, true: ifTrue, false: ifFalse }) : []),
+    ]
     return cases(
-      [
-        [matches(RELEASE), matches(this.#scope.literal(patterns.releases))],
-        [matches(NEARLY_VERSION), matches(this.#scope.literal(patterns.all))],
-      ],
+      branches.map(([when, then]) => [when, sql(then)]),
       'false',
     )
   }
@@ -257,8 +263,12 @@ class Emitter {
     if (verdicts.integer === verdicts.float) {
       branches.push([this.#isNumber(), verdicts.integer])
     } else {
-      branches.push([this.#isInteger(), verdicts.integer])
-      branches.push([this.#isFloat(), verdicts.float])
+      const classes: [string, Sql][] = [
+        [this.#isInteger(), verdicts.integer],
+        [this.#isFloat(), verdicts.float],
+      ]
+      // No value is both: what is looked for comes first.
+      branches.push(...(verdicts.integer === false ? classes.toReversed() : classes))
     }
     branches.push([isText === true ? `${this.#value.text} is not null` : isText, verdicts.text])
     branches.push(...this.#booleanBranches(verdicts))
