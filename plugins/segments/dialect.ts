@@ -69,6 +69,11 @@ export interface Dialect {
   concat(left: string, right: string): string
   /** A condition: a pattern is found in the text. `pattern` is SQL. Its language: what ARE and RE2 have in common. */
   matches(text: string, pattern: string): string
+  /**
+   * Optional: a cheap condition that every text which reads as a number fulfils, and few others do. It is asked before the
+   * pattern, so that most texts never meet that.
+   */
+  mayBeNumber?(text: string): string
   /** Texts compare by code point. */
   compareText(text: string, comparison: Comparison, operand: string, scope: Scope): string
   /** The text reads as an integer of any size; at most 300 digits in the operand. */

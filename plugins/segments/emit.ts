@@ -312,8 +312,12 @@ class Emitter {
   /** The pattern is found in the text, and that tells what it is. */
   #reads(pattern: string): string {
     const { text, isFloat } = this.#value
-    const found = this.#dialect.matches(text, pattern)
-    return isFloat === undefined ? found : `not (${isFloat}) and ${found}`
+    const mayBe = this.#dialect.mayBeNumber?.(text) ?? true
+    return allOf(
+      isFloat === undefined ? true : `not (${isFloat})`,
+      mayBe,
+      this.#dialect.matches(text, pattern),
+    )
   }
 
   #isShort(condition: string): string {

@@ -97,6 +97,11 @@ export class PostgresDialect implements Dialect {
     return `${text} collate "C" ~ ${pattern}`
   }
 
+  mayBeNumber(text: string): string {
+    // Digits, and the sign, are before letters.
+    return `${text} collate "C" < 'A'`
+  }
+
   compareText(text: string, comparison: Comparison, operand: string, scope: Scope): string {
     return `${text} collate "C" ${comparison} ${scope.literal(operand)}`
   }

@@ -6,6 +6,7 @@ import { join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { childEnvironment } from '../support/child-environment.ts'
 import { testDatabase } from '../support/cluster.ts'
 import { type CodeBlock, codeBlocks } from './code-blocks.ts'
 
@@ -50,7 +51,7 @@ async function run(t: Test, block: CodeBlock, next: CodeBlock | undefined): Prom
   await writeFile(file, (await program(block)).replaceAll('port: 3000', `port: ${port}`))
   const child = spawn(process.execPath, [file], {
     env: {
-      PATH: process.env.PATH,
+      ...childEnvironment,
       DATABASE_URL: database.superUrl,
       WRITER_URL: database.writerUrl,
       READER_URL: database.readerUrl,

@@ -4,6 +4,7 @@ import { readdir, rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { descendants, isAlive } from '../../plugins/embedded/processes.ts'
+import { childEnvironment } from '../support/child-environment.ts'
 import { makeTemporaryDirectory } from './support.ts'
 
 /** An example that runs as a process of its own. */
@@ -28,7 +29,7 @@ export async function launch(t: Test, path: string, env: Record<string, string> 
   t.teardown(() => rm(directory, { recursive: true, force: true }))
   const program = fileURLToPath(new URL(`../../examples/${path}`, import.meta.url))
   const child = spawn(process.execPath, [program], {
-    env: { PATH: process.env.PATH, TMPDIR: directory, ...env },
+    env: { ...childEnvironment, TMPDIR: directory, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   t.teardown(() => child.kill('SIGKILL'))

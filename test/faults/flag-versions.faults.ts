@@ -7,6 +7,7 @@ import Fastify from 'fastify'
 import t from 'tap'
 import { FlagStorage, flags } from '../../plugins/flags/index.ts'
 import sqlAssist from '../../src/index.ts'
+import { childEnvironment } from '../support/child-environment.ts'
 import { testDatabase } from '../support/cluster.ts'
 
 // Writers in several processes save flags as fast as they can, while readers ask for what is newer than the newest
@@ -37,7 +38,7 @@ t.test(
     const writers = Array.from({ length: PROCESSES }, async (_none, number) => {
       const child = spawn(process.execPath, [fileURLToPath(new URL('flag-writer.ts', import.meta.url))], {
         env: {
-          PATH: process.env.PATH,
+          ...childEnvironment,
           URL: db.superUrl,
           PROCESS: String(number),
           WRITERS: String(WRITERS),

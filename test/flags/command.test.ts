@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MikroORM } from '@mikro-orm/sqlite'
 import t from 'tap'
+import { childEnvironment } from '../support/child-environment.ts'
 
 const program = fileURLToPath(new URL('../../bin/sqlassist.ts', import.meta.url))
 const app = fileURLToPath(new URL('command-app.ts', import.meta.url))
@@ -25,7 +26,7 @@ async function openDatabase(dbName: string): Promise<MikroORM> {
 
 async function sqlassist(args: string[], env: Record<string, string> = {}) {
   const child = spawn(process.execPath, [program, 'flags', ...args, '--app', app], {
-    env: { PATH: process.env.PATH, FLAGS_DB: join(directory, 'flags.db'), ...env },
+    env: { ...childEnvironment, FLAGS_DB: join(directory, 'flags.db'), ...env },
   })
   let out = ''
   let err = ''

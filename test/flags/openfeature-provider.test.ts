@@ -20,6 +20,7 @@ import {
   type SqlAssistProviderOptions,
 } from '../../plugins/flags/index.ts'
 import { sqlAssist } from '../../src/index.ts'
+import { childEnvironment } from '../support/child-environment.ts'
 import { primaryUrl, testDatabase } from '../support/cluster.ts'
 
 let domains = 0
@@ -319,7 +320,7 @@ t.test('the flags can be imported where the SDK is not installed', async t => {
       '-e',
       program,
     ],
-    { cwd: fileURLToPath(new URL('../..', import.meta.url)), env: { PATH: process.env.PATH } },
+    { cwd: fileURLToPath(new URL('../..', import.meta.url)), env: childEnvironment },
   )
   t.equal(stdout.trim(), 'FLAG_NOT_FOUND')
 })

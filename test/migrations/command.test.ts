@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { childEnvironment } from '../support/child-environment.ts'
 import { testDatabase } from '../support/cluster.ts'
 import { database, type Ended, start } from './command.ts'
 import { makeFolder, writeRevision } from './support.ts'
@@ -231,7 +232,7 @@ async function shell(t: Test, cwd: string, text: string, url: string): Promise<s
     execFile(
       'sh',
       ['-c', script],
-      { cwd, env: { PATH: process.env.PATH, DATABASE_URL: url } },
+      { cwd, env: { ...childEnvironment, DATABASE_URL: url } },
       (error, out, err) => {
         t.equal(error, null) || t.comment(out + err)
         resolve(out + err)

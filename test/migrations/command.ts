@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import { childEnvironment } from '../support/child-environment.ts'
 
 // The command as its users have it: the built file, a process of its own.
 
@@ -30,7 +31,7 @@ export function start(
 ): Started {
   const child = spawn(process.execPath, [...node, program, ...args], {
     cwd,
-    env: { PATH: process.env.PATH, ...env },
+    env: { ...childEnvironment, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   t.teardown(() => child.kill('SIGKILL'))

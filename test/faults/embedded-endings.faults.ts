@@ -6,9 +6,10 @@ import t, { type Test } from 'tap'
 import { serverAccount } from '../../plugins/embedded/account.ts'
 import { descendants, isAlive } from '../../plugins/embedded/processes.ts'
 import { temporaryDirectory } from '../../plugins/embedded/storage.ts'
-import { eventually } from './helpers.ts'
+import { eventually } from '../embedded/helpers.ts'
+import { childEnvironment } from '../support/child-environment.ts'
 
-const program = fileURLToPath(new URL('./program.ts', import.meta.url))
+const program = fileURLToPath(new URL('../embedded/program.ts', import.meta.url))
 const skip = process.platform === 'win32' ? 'signals' : false
 
 t.jobs = 2
@@ -28,7 +29,7 @@ async function launch(t: Test, ending: string): Promise<Running> {
   const directory = await temporaryDirectory(serverAccount())
   t.teardown(() => rm(directory, { recursive: true, force: true }))
   const child = spawn(process.execPath, [program, ending], {
-    env: { PATH: process.env.PATH, TMPDIR: directory },
+    env: { ...childEnvironment, TMPDIR: directory },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let errors = ''

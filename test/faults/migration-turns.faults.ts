@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { MigrationEvent } from '../../plugins/migrations/index.ts'
+import { first, makeFolder, release, writeRevision } from '../migrations/support.ts'
 import { onEveryBackend } from '../support/backends.ts'
-import { first, makeFolder, release, writeRevision } from './support.ts'
 
 /** Whoever runs a revision has the lock. */
 async function begun(events: readonly MigrationEvent[]): Promise<void> {
