@@ -129,8 +129,6 @@ async function flows(t: Test, browser: Browser, storage: FlagStore): Promise<voi
 t.test('the pages of the flags in a browser', { skip }, async t => {
   const browser = await launchBrowser(t)
 
-  await t.test('memory', t => flows(t, browser, new MemoryFlagStorage()))
-
   await onEveryBackend(
     t,
     async (t, backend) => flows(t, browser, await (await tablesOn(t, backend)).make()),

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { clickHouseText } from '../../plugins/segments/literals.ts'
 import { PythonRegex } from '../../plugins/segments/python-regex/regex.ts'
-import { onClickHouse } from './clickhouse.ts'
+import { onClickHouse } from '../segments/clickhouse.ts'
 
 // 2,000 patterns, and what Python 3.11 says of them: `test/fixtures/segments/make-regex-verdicts.py` asked it.
 

@@ -3,8 +3,8 @@ import { clickHouseText } from '../../plugins/segments/literals.ts'
 import type { Comparison } from '../../plugins/segments/predicate.ts'
 import { pythonFloatText, pythonModulo } from '../../plugins/segments/python-numbers.ts'
 import type { Identity } from '../../plugins/segments/segment.ts'
-import { conditionsOf, dialect, onClickHouse } from './clickhouse.ts'
-import { evaluated, segmentOf } from './identities-table.ts'
+import { conditionsOf, dialect, onClickHouse } from '../segments/clickhouse.ts'
+import { evaluated, segmentOf } from '../segments/identities-table.ts'
 
 const DOUBLES = [
   ...[0, 1, 0.1, 0.5, 1.5, 2.5, 100, 1e15, 1e16, 1.5e16, 1e20, 1e21, 1e22, 1.5e22],

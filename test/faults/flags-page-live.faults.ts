@@ -3,10 +3,10 @@ import Fastify from 'fastify'
 import type { Browser, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { type FlagStore, flags, flagsWebUi, MemoryFlagStorage } from '../../plugins/flags/index.ts'
+import { tablesOn } from '../flags/tables.ts'
+import { loaded, openTab, press, servePages } from '../flags/web-ui-tab.ts'
 import { onEveryBackend } from '../support/backends.ts'
 import { DESKTOP, launchBrowser, screenshot, skip } from '../support/browser.ts'
-import { tablesOn } from './tables.ts'
-import { loaded, openTab, press, servePages } from './web-ui-tab.ts'
 
 // An open page hears of what another process changes.
 

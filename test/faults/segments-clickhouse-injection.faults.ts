@@ -2,9 +2,9 @@ import t from 'tap'
 import { Binder } from '../../plugins/segments/binder.ts'
 import type { SegmentContext } from '../../plugins/segments/segment.ts'
 import { translateSegment } from '../../plugins/segments/translate.ts'
-import { conditionsOf, dialect, onClickHouse } from './clickhouse.ts'
-import { HOSTILE_IDENTITIES, HOSTILE_SEGMENTS } from './hostile-texts.ts'
-import { ENVIRONMENT, evaluated, segmentOf } from './identities-table.ts'
+import { conditionsOf, dialect, onClickHouse } from '../segments/clickhouse.ts'
+import { HOSTILE_IDENTITIES, HOSTILE_SEGMENTS } from '../segments/hostile-texts.ts'
+import { ENVIRONMENT, evaluated, segmentOf } from '../segments/identities-table.ts'
 
 const AT_ONCE = 40
 

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { translateSegment } from '../../plugins/segments/translate.ts'
-import { dialect, onClickHouse } from './clickhouse.ts'
-import { engineCases } from './engine-cases.ts'
+import { dialect, onClickHouse } from '../segments/clickhouse.ts'
+import { engineCases } from '../segments/engine-cases.ts'
 
 const cases = engineCases()
 
