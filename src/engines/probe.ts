@@ -90,14 +90,17 @@ export class Probe {
   async #connect(): Promise<ProbeClient> {
     const client = this.#open()
     this.#client = client
+    let isConnected = false
     const lost = (): void => {
       if (this.#client !== client) return
       this.#hangUp()
-      this.onLost?.()
+      // pg says so of what never was a connection, too, before `connect` rejects.
+      if (isConnected) this.onLost?.()
     }
     client.on('error', lost)
     client.on('end', lost)
     await this.#inTime(client.connect())
+    isConnected = true
     if (this.#closed) throw closed()
     return client
   }

@@ -1,4 +1,5 @@
 import { createHook } from 'node:async_hooks'
+import { type AddressInfo, createServer } from 'node:net'
 import pg from 'pg'
 import t from 'tap'
 import { Monitor } from '../../src/engines/monitor.ts'
@@ -224,6 +225,22 @@ t.test('a restart is noticed by the connection that ends, not by the next questi
   await primary.start()
   t.ok(await eventually(() => monitor.reading !== undefined, 30_000))
   t.equal(counts.losses, 2)
+})
+
+t.test('a connection that ends before it was one is a failure, and no loss', async t => {
+  const closing = createServer(socket => socket.end())
+  await new Promise<void>(resolve => closing.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => closing.close())
+  const url = new URL(primary.url)
+  url.hostname = '127.0.0.1'
+  url.port = String((closing.address() as AddressInfo).port)
+  const { monitor, counts } = watch(t, { interval: 1_000_000, url: url.href })
+  for (let times = 1; times <= 5; times++) {
+    await monitor.check()
+    t.match(monitor.failure, { message: /terminated|ECONNRESET/ })
+  }
+  t.equal(monitor.failures, 5)
+  t.equal(counts.losses, 0)
 })
 
 t.test('a server that is gone is asked ever more rarely, and not by all at the same moment', async t => {
