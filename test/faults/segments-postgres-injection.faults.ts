@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Binder, type ParameterStyle } from '../../plugins/segments/binder.ts'
 import { translateSegment } from '../../plugins/segments/translate.ts'
-import { HOSTILE_IDENTITIES, HOSTILE_SEGMENTS } from './hostile-texts.ts'
+import { HOSTILE_IDENTITIES, HOSTILE_SEGMENTS } from '../segments/hostile-texts.ts'
 import {
   ENVIRONMENT,
   evaluated,
@@ -9,7 +9,7 @@ import {
   type Postgres,
   store,
   verdicts,
-} from './identities-table.ts'
+} from '../segments/identities-table.ts'
 
 type Mode = 'inlined' | Exclude<ParameterStyle, 'clickhouse'>
 
