@@ -71,7 +71,7 @@ export interface Dialect {
   matches(text: string, pattern: string): string
   /**
    * Optional: a cheap condition that every text which reads as a number fulfils, and few others do. It is asked before the
-   * pattern, so that most texts never meet that.
+   * pattern where most values are texts, so that those never meet that.
    */
   mayBeNumber?(text: string): string
   /** Texts compare by code point. */

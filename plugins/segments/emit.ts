@@ -301,7 +301,9 @@ class Emitter {
   }
 
   #isNumber(): string {
-    return this.#orFloat(this.#isShort(this.#reads(NUMBER)))
+    const reads = this.#isShort(this.#reads(NUMBER))
+    const mayBe = this.#dialect.mayBeNumber?.(this.#value.text) ?? true
+    return this.#orFloat(allOf(mayBe, reads))
   }
 
   #orFloat(condition: string): string {
@@ -312,12 +314,8 @@ class Emitter {
   /** The pattern is found in the text, and that tells what it is. */
   #reads(pattern: string): string {
     const { text, isFloat } = this.#value
-    const mayBe = this.#dialect.mayBeNumber?.(text) ?? true
-    return allOf(
-      isFloat === undefined ? true : `not (${isFloat})`,
-      mayBe,
-      this.#dialect.matches(text, pattern),
-    )
+    const found = this.#dialect.matches(text, pattern)
+    return isFloat === undefined ? found : `not (${isFloat}) and ${found}`
   }
 
   #isShort(condition: string): string {
