@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { database, type Ended, start } from '../migrations/command.ts'
+import { makeFolder, writeRevision } from '../migrations/support.ts'
 import { childEnvironment } from '../support/child-environment.ts'
 import { testDatabase } from '../support/cluster.ts'
-import { database, type Ended, start } from './command.ts'
-import { makeFolder, writeRevision } from './support.ts'
 
 t.jobs = 2
 
