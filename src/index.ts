@@ -41,6 +41,7 @@ export type {
   WriterOptions,
 } from './options.ts'
 export type { Engines, NamedEngine, OpenSessions, SqlAssist } from './plugin.ts'
+export { Refresher, type RefresherOptions } from './refresher.ts'
 export type { Lag } from './routing/lag.ts'
 export type { Position } from './routing/position.ts'
 export type {
@@ -51,6 +52,7 @@ export type {
   TokenOptions,
   TokenTransport,
 } from './routing/routing-options.ts'
+export { afterCommit, type CommitCertainty } from './sessions/after-commit.ts'
 export type { RoutingFigures } from './sessions/causality.ts'
 export type { SessionStatus } from './sessions/container.ts'
 export type { Db, EngineName, SessionOf, SqlAssistEngines } from './sessions/db.ts'

@@ -16,6 +16,7 @@ export class Session {
   readonly em: SqlEm
   readonly connection: TransactionConnection | StatementConnection
   readonly #transaction: LazyTransaction | NoTransaction
+  #afterCommit: (() => void)[] | undefined
 
   constructor(engine: Engine, container: Container) {
     this.engine = engine
@@ -44,7 +45,20 @@ export class Session {
   /** Commits what was flushed; does nothing where no statement began a transaction. */
   async commitFlushed(): Promise<void> {
     if (this.#transaction instanceof NoTransaction || !this.connection.holding) return
+    const callbacks = this.#afterCommit
+    this.#afterCommit = undefined
     await commitContext(this.em, this.#transaction)
+    for (const callback of callbacks ?? []) callback()
+  }
+
+  /** See {@link afterCommit}. */
+  afterCommit(callback: () => void): void {
+    if (!(this.#transaction instanceof LazyTransaction)) {
+      callback()
+      return
+    }
+    this.#afterCommit ??= []
+    this.#afterCommit.push(callback)
   }
 
   /**
@@ -52,6 +66,7 @@ export class Session {
    * a change that was pending must not be saved by a later flush.
    */
   async rollback(): Promise<void> {
+    this.#afterCommit = undefined
     try {
       if (this.#transaction instanceof LazyTransaction && this.connection.holding) {
         await rollbackContext(this.em, this.#transaction)

@@ -63,6 +63,8 @@ t.test('the public face is an explicit list', async t => {
   const index = await readFile(join(root, 'src/index.ts'), 'utf8')
   t.notMatch(index, /export \*/)
   t.same(Object.keys(face).sort(), [
+    'Refresher',
+    'afterCommit',
     'default',
     'defineErrors',
     'errorTable',
