@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { errorTable as command } from '../../bin/errors.ts'
 import { errorTable as embedded } from '../../plugins/embedded/errors.ts'
+import { errorTable as events } from '../../plugins/events/errors.ts'
 import { errorTable as flags } from '../../plugins/flags/errors.ts'
 import { errorTable as migrations } from '../../plugins/migrations/errors.ts'
 import { errorTable as repository } from '../../plugins/repository/errors.ts'
@@ -14,6 +15,7 @@ const tables: Record<string, ErrorRow> = {
   ...migrations,
   ...flags,
   ...segments,
+  ...events,
   ...embedded,
   ...command,
 }
