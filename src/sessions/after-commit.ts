@@ -21,6 +21,8 @@ export type CommitCertainty = 'session' | 'savepoint'
 export function afterCommit(session: SqlEm, callback: () => void): CommitCertainty | undefined {
   const origin = originOf(session)
   if (origin === undefined) return undefined
+  // A fork outside of the request's transaction.
+  if (origin.em !== session && !session.isInTransaction()) return undefined
   origin.afterCommit(callback)
   return origin.em === session ? 'session' : 'savepoint'
 }
