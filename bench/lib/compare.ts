@@ -21,7 +21,7 @@ export interface Row {
 }
 
 export function compare(
-  bench: Bench,
+  bench: Pick<Bench, 'name'>,
   comparison: Comparison,
   measured: ReadonlyMap<string, Series>,
   counted: ReadonlyMap<string, number>,

@@ -15,7 +15,9 @@ export const errorTable = {
   SQLA_ERR_EVENT_UNKNOWN: { message: "Nobody knows events of the topic '%s'; there are: %s" },
   SQLA_ERR_EVENT_NOT_STORABLE: { message: "Event '%s' cannot be stored: %s %s", base: TypeError },
   SQLA_ERR_EVENT_UNREADABLE: { message: 'Version %s of %s cannot be read: %s' },
+  SQLA_ERR_DECRYPTION: { message: 'The bytes cannot be decrypted: %s' },
   SQLA_ERR_EVENTS_STORAGE: { message: 'Events cannot be stored there: %s' },
+  SQLA_ERR_EMMETT_PACKAGE: { message: '%s is not installed. Install it: npm i %s' },
   SQLA_ERR_WAIT_TIMEOUT: {
     message: "'%s' has not come to notification %s within %s ms",
     statusCode: 503,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { SqlEm } from '../../src/index.ts'
 import { errors } from './errors.ts'
 
@@ -67,15 +68,22 @@ export function eventTables(em: SqlEm, options: EventTablesOptions = {}): EventT
   if (new Set([events.name, snapshots.name, tracking.name]).size < 3) {
     throw new errors.SQLA_ERR_EVENTS_STORAGE('two of its tables have the same name')
   }
-  const channel = `sqlassist_${schema === undefined ? '' : `${schema}_`}${events.name}`
-  return { schema, events, snapshots, tracking, channel: channel.slice(0, LONGEST_IDENTIFIER) }
+  return { schema, events, snapshots, tracking, channel: channelOf(schema, events.name) }
+}
+
+function channelOf(schema: string | undefined, name: string): string {
+  const channel = `sqlassist_${schema === undefined ? '' : `${schema}_`}${name}`
+  if (Buffer.byteLength(channel) <= LONGEST_IDENTIFIER) return channel
+  // pg_notify refuses what is too long, and two that begin in the same way are not the same.
+  return `sqlassist_${createHash('sha256').update(channel).digest('hex').slice(0, 40)}`
 }
 
 function checked(name: unknown): string {
-  // A question mark is a parameter of em.execute; names are also written inside of texts and functions.
-  if (typeof name === 'string' && /^[^?"'`$\\\0]+$/.test(name) && Buffer.byteLength(name) <= LONGEST_NAME)
+  // A question mark is a parameter of em.execute, and MikroORM takes what is before a dot for a schema; names are also
+  // written inside of texts and functions.
+  if (typeof name === 'string' && /^[^?."'`$\\\0]+$/.test(name) && Buffer.byteLength(name) <= LONGEST_NAME)
     return name
   throw new errors.SQLA_ERR_EVENTS_STORAGE(
-    `'${name}' cannot be the name of a table or schema: it must have 1 to ${LONGEST_NAME} bytes, without quotes, dollars, backslashes and question marks`,
+    `'${name}' cannot be the name of a table or schema: it must have 1 to ${LONGEST_NAME} bytes, without dots, quotes, dollars, backslashes and question marks`,
   )
 }

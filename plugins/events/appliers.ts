@@ -1,0 +1,48 @@
+/**
+ * Writes what has happened into an aggregate's fields. It must not refuse, ask a clock or a database, or trigger
+ * another event: whenever the aggregate is loaded, it runs again.
+ */
+export type Applier<A, D> = (aggregate: A, data: D) => void
+
+/** An applier of an event whose data has looked different in former times. */
+export interface VersionedApplier<A, D> {
+  /** Of the data as `apply` takes it. The first was 1. */
+  readonly version: number
+  /** Former version → what makes data of the next version of it. Version 3 needs those of 1 and 2. */
+  // biome-ignore lint/suspicious/noExplicitAny: former data is what it was; nobody declares its type any more
+  readonly upcast: Readonly<Record<number, (data: any) => unknown>>
+  /** See {@link Applier}. */
+  apply(aggregate: A, data: D): void
+}
+
+/**
+ * The events of an aggregate by name, and what each does to it.
+ *
+ * @example
+ * ```ts
+ * const appliers = {
+ *   Registered: (dog: Dog, { name }: { name: string }) => {
+ *     dog.name = name
+ *   },
+ *   TrickAdded: {
+ *     version: 2,
+ *     upcast: { 1: (old: { name: string }) => ({ trick: old.name }) },
+ *     apply(dog: Dog, { trick }: { trick: string }) {
+ *       dog.tricks.push(trick)
+ *     },
+ *   },
+ * }
+ * ```
+ */
+// biome-ignore lint/suspicious/noExplicitAny: each applier has types of its own, which DataOf finds again
+export type Appliers = Readonly<Record<string, Applier<any, any> | VersionedApplier<any, any>>>
+
+/** The data of an event, found in its applier. */
+// A function has an `apply` of its own, which would be found if functions were not asked first.
+// biome-ignore-start lint/suspicious/noExplicitAny: whatever the aggregate is
+export type DataOf<A> = A extends (aggregate: any, data: infer D) => void
+  ? D
+  : A extends { apply(aggregate: any, data: infer D): void }
+    ? D
+    : never
+// biome-ignore-end lint/suspicious/noExplicitAny: whatever the aggregate is

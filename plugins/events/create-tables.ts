@@ -1,0 +1,223 @@
+import type { SqlEm } from '../../src/index.ts'
+import type { Datastore } from './datastore.ts'
+import { errors } from './errors.ts'
+import { LOCK_SPACE } from './log-lock.ts'
+import { type Dialect, dialectOf } from './recorders/dialect.ts'
+import {
+  type EventTable,
+  type EventTables,
+  type EventTablesOptions,
+  eventTables,
+  type Ordering,
+} from './tables.ts'
+
+/** Where the tables are, and how their notifications are numbered. */
+export interface EventStorageOptions extends EventTablesOptions {
+  /** Default: `'watermark'` on PostgreSQL, `'strict'` elsewhere. */
+  readonly ordering?: Ordering
+}
+
+/** Of the trigger that numbers the events of a transaction when it commits. By it the ordering of a table is known. */
+const TRIGGER = 'sqlassist_order'
+
+/** What PostgreSQL's trigger refuses a transaction with. */
+export const WRONG_ISOLATION = 'SQEV1'
+
+/** The table whose one row has the last id, where a sequence would leave gaps. */
+export function counterOf(tables: EventTables, em: SqlEm): string {
+  const quote = (name: string) => em.getPlatform().quoteIdentifier(name).toString()
+  return `${tables.schema === undefined ? '' : `${quote(tables.schema)}.`}${quote(`${tables.events.name}_counter`)}`
+}
+
+/** @throws SQLA_ERR_EVENTS_STORAGE for an ordering that the database does not have */
+export function orderingOf(em: SqlEm, ordering: Ordering | undefined): Ordering {
+  const isPostgres = dialectOf(em) === 'postgresql'
+  if (ordering === undefined) return isPostgres ? 'watermark' : 'strict'
+  if (ordering !== 'watermark' && ordering !== 'strict') {
+    throw new errors.SQLA_ERR_EVENTS_STORAGE(
+      `there is no ordering '${ordering}', only 'watermark' and 'strict'`,
+    )
+  }
+  if (ordering === 'watermark' && !isPostgres) {
+    throw new errors.SQLA_ERR_EVENTS_STORAGE("only PostgreSQL has the ordering 'watermark'")
+  }
+  return ordering
+}
+
+/**
+ * The statements that create the tables, for a migration.
+ *
+ * @param em tells which database it is
+ * @param options the same as the application's
+ * @throws SQLA_ERR_EVENTS_STORAGE when a name cannot be one, or the database does not have that ordering
+ *
+ * @example
+ * ```ts
+ * export class Events extends Migration {
+ *   override up(): void {
+ *     for (const statement of eventTableStatements(this.getEntityManager(), { name: 'school' })) this.addSql(statement)
+ *   }
+ * }
+ * ```
+ */
+export function eventTableStatements(em: SqlEm, options: EventStorageOptions = {}): string[] {
+  const tables = eventTables(em, options)
+  const ordering = orderingOf(em, options.ordering)
+  const statements = tableStatements(em, tables, ordering)
+  if (dialectOf(em) === 'postgresql' && ordering === 'strict') statements.push(...orderStatements(em, tables))
+  return statements
+}
+
+/**
+ * Creates the tables, if they are missing; two processes may do so at once. On MariaDB and MySQL that ends a session's
+ * transaction.
+ *
+ * @param options the same as the application's
+ * @throws SQLA_ERR_EVENTS_STORAGE when a name cannot be one, the database does not have that ordering, or the table is
+ *   there and was made for the other one
+ *
+ * @example
+ * ```ts
+ * await createEventTables(new Datastore(app.sqlAssist.engines.get('writer')), { name: 'school' })
+ * ```
+ */
+export async function createEventTables(
+  datastore: Datastore,
+  options: EventStorageOptions = {},
+): Promise<void> {
+  const tables = eventTables(datastore.em, options)
+  const ordering = orderingOf(datastore.em, options.ordering)
+  const isPostgres = dialectOf(datastore.em) === 'postgresql'
+  await datastore.together(async em => {
+    const statements = tableStatements(em, tables, ordering)
+    if (isPostgres) {
+      // Even `if not exists` fails when two do it at once.
+      await em.execute('select pg_advisory_xact_lock(hashtext(?))', [tables.channel])
+      // Which cannot be made twice. A table that is there keeps the ordering that it was made for.
+      if (ordering === 'strict' && !(await isThere(em, tables.events))) {
+        statements.push(...orderStatements(em, tables))
+      }
+    }
+    for (const statement of statements) await em.execute(statement)
+    await assertOrdering(em, tables, ordering)
+  })
+}
+
+/**
+ * Checks that a table of events was made for an ordering. A table that is not there yet suits all.
+ *
+ * @throws SQLA_ERR_EVENTS_STORAGE
+ */
+export async function assertOrdering(em: SqlEm, tables: EventTables, ordering: Ordering): Promise<void> {
+  orderingOf(em, ordering)
+  if (dialectOf(em) !== 'postgresql') return
+  const [row]: { there: boolean; strict: boolean }[] = await em.execute(
+    `select to_regclass(?) is not null as there, exists (
+       select from pg_trigger where tgrelid = to_regclass(?) and tgname = ? and tgenabled in ('O', 'A')
+     ) as strict`,
+    [tables.events.sql, tables.events.sql, TRIGGER],
+  )
+  if (row === undefined || !row.there || row.strict === (ordering === 'strict')) return
+  throw new errors.SQLA_ERR_EVENTS_STORAGE(
+    `table ${tables.events.sql} was made for the ordering '${row.strict ? 'strict' : 'watermark'}', not '${ordering}'`,
+  )
+}
+
+async function isThere(em: SqlEm, { sql }: EventTable): Promise<boolean> {
+  const [row]: { found: boolean }[] = await em.execute('select to_regclass(?) is not null as found', [sql])
+  return row?.found === true
+}
+
+interface Types {
+  readonly id: string
+  /** Of the id where it is given by a trigger. */
+  readonly lateId: string
+  readonly uuid: string
+  readonly name: string
+  readonly text: string
+  readonly bytes: string
+}
+
+const MYSQL_BINARY = 'character set utf8mb4 collate utf8mb4_bin'
+
+const TYPES: Record<Dialect, Types> = {
+  postgresql: {
+    // As an identity: whoever may insert needs no right on the sequence.
+    id: 'bigint generated by default as identity primary key',
+    // Negative until COMMIT. Nobody else sees those.
+    lateId: 'bigint generated by default as identity (increment by -1 start with -1) primary key',
+    uuid: 'uuid',
+    name: 'text',
+    text: 'text',
+    bytes: 'bytea',
+  },
+  mysql: {
+    id: 'bigint not null auto_increment primary key',
+    lateId: 'bigint not null auto_increment primary key',
+    uuid: 'char(36) character set ascii collate ascii_bin',
+    name: `varchar(255) ${MYSQL_BINARY}`,
+    text: `text ${MYSQL_BINARY}`,
+    bytes: 'longblob',
+  },
+  sqlite: {
+    id: 'integer primary key autoincrement',
+    lateId: 'integer primary key autoincrement',
+    uuid: 'char(36)',
+    name: 'text',
+    text: 'text',
+    bytes: 'blob',
+  },
+}
+
+/** Creates what is missing of the tables. */
+function tableStatements(em: SqlEm, tables: EventTables, ordering: Ordering): string[] {
+  const dialect = dialectOf(em)
+  const { id, lateId, uuid, name, text, bytes } = TYPES[dialect]
+  const { events, snapshots, tracking } = tables
+  const event = `originator_id ${uuid} not null, originator_version bigint not null, topic ${text} not null, state ${bytes} not null`
+  const statements = [
+    `create table if not exists ${events.sql} (id ${ordering === 'strict' ? lateId : id}, ${event}, unique (originator_id, originator_version))`,
+    `create table if not exists ${snapshots.sql} (${event}, primary key (originator_id, originator_version))`,
+    `create table if not exists ${tracking.sql} (application_name ${name} not null primary key, notification_id bigint not null)`,
+  ]
+  if (dialect === 'mysql') {
+    const counter = counterOf(tables, em)
+    statements.push(
+      `create table if not exists ${counter} (one tinyint not null primary key, last bigint not null)`,
+      `insert ignore into ${counter} (one, last) select 1, coalesce(max(id), 0) from ${events.sql}`,
+    )
+  }
+  return statements
+}
+
+/**
+ * What numbers the events of a transaction when it commits. At the end of it, when nothing else is to be locked, it takes
+ * the lock that orders the commits, and numbers from there without gaps: rows that a savepoint has undone are not there.
+ */
+function orderStatements(em: SqlEm, { schema, events }: EventTables): string[] {
+  const quote = (name: string) => em.getPlatform().quoteIdentifier(name).toString()
+  const order = `${schema === undefined ? '' : `${quote(schema)}.`}${quote(`${events.name}_order`)}`
+  const update = (table: string, id: string) =>
+    `update ${table} set id = (select greatest(max(id), 0) + 1 from ${table}) where id = ${id}`
+  return [
+    `create or replace function ${order}() returns trigger language plpgsql as $sqlassist$
+begin
+  -- An older snapshot would not see the last number.
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception using errcode = '${WRONG_ISOLATION}', message =
+      'events of a table with strict ordering must be recorded in a transaction that is READ COMMITTED';
+  end if;
+  perform pg_advisory_xact_lock(${LOCK_SPACE}, tg_relid::int4);
+  if to_regclass('${events.sql}') = tg_relid then
+    ${update(events.sql, 'new.id')};
+  else
+    -- The search path leads elsewhere by now.
+    execute format('${update('%1$s', '$1')}', tg_relid::regclass) using new.id;
+  end if;
+  return null;
+end
+$sqlassist$`,
+    `create constraint trigger ${TRIGGER} after insert on ${events.sql} deferrable initially deferred
+for each row when (new.id < 0) execute function ${order}()`,
+  ]
+}

@@ -1,0 +1,550 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { errors as coreErrors, type Engine } from '../../src/index.ts'
+import type { ApplicationLog } from './application.ts'
+import { Checkpoint } from './checkpoint.ts'
+import type { Datastore } from './datastore.ts'
+import type { RecordedEvent } from './domain-event.ts'
+import { errors } from './errors.ts'
+import type { Recording } from './event-store.ts'
+import { Leadership } from './leadership.ts'
+import type { Settled } from './log-poller.ts'
+import { isPassing } from './passing-errors.ts'
+import { assertFollowerName } from './projection.ts'
+import { TrackingRecorder } from './recorders/tracking-recorder.ts'
+import { type AnyApplication, type Source, sourceOf } from './source.ts'
+import type { EventTable } from './tables.ts'
+
+/** Milliseconds between two attempts after an error that passes. */
+const FIRST_PAUSE = 50
+const LAST_PAUSE = 5_000
+/** Milliseconds, at most, before somebody else's progress is tried to be overtaken again. */
+const CONFLICT_PAUSE = 20
+/** Milliseconds until it is written down how far was looked, when there was nothing to do. */
+const SCAN_PAUSE = 100
+/** Milliseconds without news, after which it is looked whether somebody has moved the tracking. */
+const IDLE = 2_000
+/** Milliseconds that `start` waits for a database that does not answer. */
+const START_PATIENCE = 5_000
+/** Milliseconds between two questions for the place of an event that is about to be committed. */
+const PLACE_PAUSE = 10
+
+/** What a runner does. */
+export type RunnerState =
+  /** Not started, or stopped. */
+  | 'stopped'
+  /** Somebody else has been elected, or it is about to begin. */
+  | 'candidate'
+  | 'running'
+  /** Something that passes has failed, and is tried again. */
+  | 'retrying'
+  /** It has stopped by itself; somebody has to look. */
+  | 'failed'
+
+/** How a runner is. */
+export interface RunnerStatus {
+  /** The name under which it is tracked. */
+  readonly name: string
+  readonly state: RunnerState
+  /** How far it has come, as far as this process knows: a notification's id. */
+  readonly position: number | undefined
+  /** Why it has failed, or is trying again. */
+  readonly error: unknown
+}
+
+/** What all runners can be told. */
+export interface RunnerOptions {
+  /**
+   * Whether several runners of the same name elect one of them (PostgreSQL): the others stand by. Default true. Without it all
+   * work, and all but one of them in vain; the effect is the same.
+   */
+  readonly elect?: boolean
+  /** How many events are read at once. Default 100. */
+  readonly batch?: number
+  /** How long `stop` waits for what is under way: milliseconds. Default 10,000. */
+  readonly stopTimeout?: number
+  /** Stops it. */
+  readonly signal?: AbortSignal
+  readonly log?: ApplicationLog
+}
+
+/** What a kind of runner is made of. */
+export interface RunnerParts {
+  /** Under which it is tracked. */
+  readonly name: string
+  /** Whose log it follows. */
+  readonly upstream: AnyApplication
+  readonly topics: readonly string[] | undefined
+  /** Where the tracking is. */
+  readonly engine: Engine
+  readonly datastore: Datastore
+  /** The tracking table. */
+  readonly table: EventTable
+}
+
+/** How long to wait for a runner. */
+export interface WaitOptions {
+  /** Milliseconds. Default 1,000. */
+  readonly timeout?: number
+  /** Gives up waiting. */
+  readonly signal?: AbortSignal
+}
+
+/** One life of a runner, from a start to its end. */
+interface Life {
+  readonly controller: AbortController
+  /** It knows where to begin. */
+  readonly ready: PromiseWithResolvers<void>
+  readonly ended: Promise<void>
+}
+
+const NOTHING: Settled = { epoch: 0, settled: 0 }
+
+/** Whatever starts a runner, a request say, must not lend it its transaction. */
+const outside = AsyncLocalStorage.snapshot()
+
+/**
+ * What everybody who follows a log has in common: it reads the events in their order from where it has come to, waits for new
+ * ones, stands by while somebody else is elected, tries again after errors that pass, and stops at others.
+ */
+export abstract class Runner implements AsyncDisposable {
+  /** Under which it is tracked. */
+  readonly name: string
+  protected readonly checkpoint: Checkpoint
+  protected readonly log: ApplicationLog | undefined
+  readonly #parts: RunnerParts
+  readonly #options: RunnerOptions
+  readonly #source: Source
+  readonly #tracking: TrackingRecorder
+  #life: Life | undefined
+  #done = silent(Promise.withResolvers<void>())
+  #isDone = false
+  #state: RunnerState = 'stopped'
+  #position: number | undefined
+  #error: unknown
+  #pause = FIRST_PAUSE
+  /** Whether it was the work on events that could not be done. */
+  #isStuck = false
+  /** Those who wait here. */
+  readonly #waiting = new Set<(failure: Error) => void>()
+
+  constructor(parts: RunnerParts, options: RunnerOptions) {
+    assertFollowerName(parts.name)
+    assertNumber('batch', options.batch)
+    assertNumber('stopTimeout', options.stopTimeout)
+    const { name, upstream, datastore, table } = parts
+    this.name = name
+    this.log = options.log ?? upstream.options.log
+    this.checkpoint = new Checkpoint({ datastore, table, name })
+    this.#tracking = new TrackingRecorder({ datastore, table })
+    this.#source = sourceOf(upstream)
+    this.#parts = parts
+    this.#options = options
+  }
+
+  /**
+   * Works on events that follow each other, and tracks them.
+   *
+   * @param events at least one
+   * @param position where the tracking is
+   * @param signal when it is aborted, no further event is begun
+   * @returns how far it has come
+   * @throws what passes, SQLA_ERR_TRACKING_CONFLICT, or whatever it stops at
+   */
+  protected abstract process(
+    events: readonly RecordedEvent[],
+    position: number,
+    signal: AbortSignal,
+  ): Promise<number>
+
+  /** What is to be there before the first event. */
+  protected async prepare(): Promise<void> {
+    await this.checkpoint.begin()
+  }
+
+  /** How it is. */
+  get status(): RunnerStatus {
+    return { name: this.name, state: this.#state, position: this.#position, error: this.#error }
+  }
+
+  /**
+   * Ends with the runner: when it was stopped, or with the error that it has stopped at. Nobody needs to look at it.
+   *
+   * @throws SQLA_ERR_PROJECTION_FAILED
+   */
+  get done(): Promise<void> {
+    return this.#done.promise
+  }
+
+  /**
+   * Begins, or goes on where it was. A second call does nothing.
+   *
+   * @returns when it knows where to begin; after five seconds also when the database does not answer: then it goes on trying
+   * @throws SQLA_ERR_PROJECTION_FAILED when it cannot begin: there is no tracking table, say
+   */
+  async start(): Promise<void> {
+    if (this.#state === 'failed' || this.#life?.controller.signal.aborted) await this.#life?.ended
+    if (this.#options.signal?.aborted || this.#source.log.closing.aborted) return
+    this.#life ??= this.#begin()
+    const { ready } = this.#life
+    const waited = new AbortController()
+    try {
+      await Promise.race([ready.promise, pauseFor(START_PATIENCE, waited.signal)])
+    } finally {
+      waited.abort()
+    }
+  }
+
+  #begin(): Life {
+    if (this.#isDone) this.#done = silent(Promise.withResolvers<void>())
+    this.#isDone = false
+    const controller = new AbortController()
+    const ready = silent(Promise.withResolvers<void>())
+    const stop = () => controller.abort()
+    const endings = [this.#options.signal, this.#source.log.closing]
+    for (const ending of endings) ending?.addEventListener('abort', stop)
+    this.#error = undefined
+    this.#isStuck = false
+    this.#pause = FIRST_PAUSE
+    this.#state = 'candidate'
+    const ended = outside(() => this.#live(controller.signal, ready)).finally(() => {
+      for (const ending of endings) ending?.removeEventListener('abort', stop)
+    })
+    return { controller, ready, ended }
+  }
+
+  /**
+   * Ends it, after the event that is under way. A second call does nothing.
+   *
+   * @returns when it has ended, or after `stopTimeout`
+   */
+  async stop(): Promise<void> {
+    const life = this.#life
+    if (life === undefined) return
+    life.controller.abort()
+    const waited = new AbortController()
+    const { stopTimeout = 10_000 } = this.#options
+    const late = pauseFor(stopTimeout, waited.signal).then(() => 'late')
+    if ((await Promise.race([life.ended, late])) === 'late') {
+      this.log?.warn({ name: this.name, stopTimeout }, 'what a runner does takes longer than stopTimeout')
+    }
+    waited.abort()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  /** Never throws. */
+  async #live(signal: AbortSignal, ready: PromiseWithResolvers<void>): Promise<void> {
+    const { engine, table } = this.#parts
+    const { elect = true } = this.#options
+    const leadership = elect ? Leadership.of({ engine, table, name: this.name, log: this.log }) : undefined
+    const release = this.#source.log.hold()
+    let failure: Error | undefined
+    try {
+      await this.#persistently(signal, () => this.prepare())
+      ready.resolve()
+      while (!signal.aborted) {
+        const term = leadership === undefined ? signal : await leadership.elected(signal)
+        if (term === undefined) break
+        await withEither(signal, term, async either => {
+          while (!either.aborted) await this.#persistently(either, () => this.#follow(either))
+        })
+        if (!signal.aborted) this.#state = 'candidate'
+      }
+    } catch (error) {
+      failure = this.failure(error)
+      this.log?.error({ err: failure, name: this.name }, 'a runner has stopped at an error')
+    }
+    this.#error = failure
+    this.#state = failure === undefined ? 'stopped' : 'failed'
+    if (failure === undefined) ready.resolve()
+    else for (const reject of [ready.reject, ...this.#waiting]) reject(failure)
+    release()
+    await leadership?.close()
+    this.#life = undefined
+    if (failure === undefined) this.#done.resolve()
+    else this.#done.reject(failure)
+    this.#isDone = true
+  }
+
+  /** @param id of the notification that it was about */
+  protected failure(error: unknown, id: number = this.#position ?? 0): Error {
+    if (error instanceof errors.SQLA_ERR_PROJECTION_FAILED) return error
+    const message = error instanceof Error ? error.message : String(error)
+    return new errors.SQLA_ERR_PROJECTION_FAILED(this.name, id, message, { cause: error })
+  }
+
+  /** Does it again after what passes. */
+  async #persistently(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await work()
+        return
+      } catch (error) {
+        if (error instanceof errors.SQLA_ERR_TRACKING_CONFLICT) {
+          this.#isStuck = false
+          await pauseFor(Math.random() * CONFLICT_PAUSE, signal)
+        } else if (isPassing(error)) {
+          await this.retrying(error, signal)
+        } else throw error
+      }
+    }
+  }
+
+  /** Says that something has failed that passes, and pauses, longer each time. */
+  protected async retrying(error: unknown, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return
+    if (this.#state !== 'retrying') {
+      this.log?.warn({ err: error, name: this.name }, 'a runner could not go on; it tries again')
+    }
+    this.#state = 'retrying'
+    this.#error = error
+    await pauseFor(this.#pause * (0.75 + Math.random() / 4), signal)
+    this.#pause = Math.min(this.#pause * 2, LAST_PAUSE)
+  }
+
+  /** It has come to that position, or there is nothing to do behind it. */
+  protected arrived(position: number): void {
+    this.#position = position
+    this.#isStuck = false
+    this.#pause = FIRST_PAUSE
+    this.#state = 'running'
+    this.#error = undefined
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    let position = await this.checkpoint.read()
+    if (position === undefined) {
+      // Somebody has made it forget everything.
+      await this.prepare()
+      position = (await this.checkpoint.read()) ?? 0
+    }
+    // That it could be read says nothing of work that has failed.
+    if (!this.#isStuck) this.arrived(position)
+    let scanned = NOTHING
+    /** When it has to be written down that there was nothing to do. */
+    let due: number | undefined
+    while (!signal.aborted) {
+      const now = await this.#advance(scanned, due ?? performance.now() + IDLE, signal)
+      if (signal.aborted) return
+      if (now !== undefined) {
+        const reached = await this.#catchUp(position, now, signal)
+        if (signal.aborted) return
+        position = reached.position
+        // What could not be confirmed is looked at again.
+        scanned = reached.isConfirmed ? now : NOTHING
+        if (this.#parts.topics !== undefined && scanned.settled > position) {
+          due ??= performance.now() + SCAN_PAUSE
+        }
+      }
+      if (due !== undefined) {
+        if (performance.now() < due) continue
+        due = undefined
+        position = await this.#trackScanned(position, scanned)
+      } else if (now === undefined && (await this.checkpoint.read()) !== position) return
+    }
+  }
+
+  /** Works on everything up to where the log is settled. */
+  async #catchUp(
+    from: number,
+    now: Settled,
+    signal: AbortSignal,
+  ): Promise<{ position: number; isConfirmed: boolean }> {
+    let position = from
+    while (position < now.settled && !signal.aborted) {
+      const page = await this.#page(position, now.settled)
+      // A server that has crashed in between gives numbers again that were settled before.
+      if (!(await this.#source.log.confirm(now.epoch))) return { position, isConfirmed: false }
+      const last = page.events.at(-1)
+      if (last === undefined) break
+      this.#isStuck = true
+      position = await this.process(page.events, position, signal)
+      this.arrived(position)
+      if (page.isLast && position === last.id) break
+    }
+    return { position, isConfirmed: true }
+  }
+
+  /**
+   * Nothing of its topics was there up to a settled position. What is written down is the place of an event, or one before
+   * it: a crash of the server does not take that back, but it may take back a settled position without an event.
+   */
+  async #trackScanned(position: number, scanned: Settled): Promise<number> {
+    const { log, recorder } = this.#source
+    const last = (await recorder.maxNotificationId()) ?? 0
+    const to = Math.min(scanned.settled, last)
+    if (to <= position || !(await log.confirm(scanned.epoch))) return position
+    await this.checkpoint.move(position, to)
+    this.arrived(to)
+    return to
+  }
+
+  /** How far the log is settled, once that is more than what was `seen`; undefined when something else is `due` before. */
+  async #advance(seen: Settled, due: number, signal: AbortSignal): Promise<Settled | undefined> {
+    const ended = new AbortController()
+    const end = () => ended.abort()
+    const timer = setTimeout(end, Math.max(due - performance.now(), 1))
+    signal.addEventListener('abort', end)
+    if (signal.aborted) end()
+    try {
+      return await this.#source.log.advance(seen, ended.signal)
+    } catch (error) {
+      if (ended.signal.aborted) return undefined
+      throw error
+    } finally {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', end)
+    }
+  }
+
+  async #page(after: number, stop: number): Promise<{ events: RecordedEvent[]; isLast: boolean }> {
+    const { topics } = this.#parts
+    const { batch = 100 } = this.#options
+    const { log, recorder, mapper } = this.#source
+    const select = recorder.selectNotifications({
+      start: after,
+      inclusiveOfStart: false,
+      stop,
+      limit: batch,
+      ...(topics === undefined ? {} : { topics }),
+    })
+    // The log may have been lost out of sight.
+    const found = await select.catch(error => {
+      log.distrust()
+      throw error
+    })
+    const events: RecordedEvent[] = []
+    for (const notification of found) {
+      try {
+        events.push({ ...mapper.toDomain(notification), id: notification.id })
+      } catch (error) {
+        // First what comes before the one that cannot be read.
+        if (events.length === 0) throw this.failure(error, notification.id)
+        return { events, isLast: false }
+      }
+    }
+    return { events, isLast: found.length < batch }
+  }
+
+  /**
+   * Waits until it has come to a position, in whichever process it runs: then what it does for the events up to there is done.
+   * Positions without an event of its topics count.
+   *
+   * @param target a position: the id of a notification, or `application.settled()`; or what `application.save()` has returned,
+   *   after the commit
+   * @throws SQLA_ERR_WAIT_TIMEOUT; SQLA_ERR_PROJECTION_FAILED at once when it has failed in this process; the reason of `signal`
+   *
+   * @example
+   * ```ts
+   * const recordings = await application.save(dog)
+   * await runner.wait(recordings, { timeout: 500 })
+   * ```
+   */
+  async wait(target: number | readonly Recording[], options: WaitOptions = {}): Promise<void> {
+    const { timeout = 1_000, signal } = options
+    signal?.throwIfAborted()
+    if (this.#state === 'failed') throw this.#error
+    const deadline = performance.now() + timeout
+    const ended = new AbortController()
+    const giveUp = () => ended.abort(signal?.reason)
+    signal?.addEventListener('abort', giveUp)
+    const failed = silent(Promise.withResolvers<never>())
+    this.#waiting.add(failed.reject)
+    try {
+      await Promise.race([failed.promise, this.#reach(target, deadline, timeout, ended.signal)])
+    } finally {
+      this.#waiting.delete(failed.reject)
+      signal?.removeEventListener('abort', giveUp)
+      ended.abort()
+    }
+  }
+
+  async #reach(
+    target: number | readonly Recording[],
+    deadline: number,
+    timeout: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const position =
+      typeof target === 'number'
+        ? await this.#eventAt(target)
+        : await this.#placeOf(target, deadline, timeout, signal)
+    if (position <= 0) return
+    const left = Math.max(1, deadline - performance.now())
+    await this.#tracking.wait(this.name, position, { timeout: left, signal })
+  }
+
+  /** Behind the last event there may be numbers that nobody has: nothing ever comes to them. */
+  async #eventAt(position: number): Promise<number> {
+    const last = (await this.#source.recorder.maxNotificationId()) ?? 0
+    if (last >= position) return position
+    return (await this.#source.log.settled()) >= position ? last : position
+  }
+
+  /** The greatest place of events; those that are given places at COMMIT are looked up. */
+  async #placeOf(
+    recordings: readonly Recording[],
+    deadline: number,
+    timeout: number,
+    signal: AbortSignal,
+  ): Promise<number> {
+    let greatest = 0
+    for (const { id, event } of recordings) {
+      let place = id
+      while (place === undefined) {
+        const { originatorId, originatorVersion } = event
+        place = await this.#source.recorder.notificationIdOf(originatorId, originatorVersion)
+        if (place !== undefined) break
+        if (performance.now() > deadline) {
+          throw new errors.SQLA_ERR_WAIT_TIMEOUT(
+            this.name,
+            `of version ${originatorVersion} of ${originatorId}`,
+            timeout,
+          )
+        }
+        await sleep(PLACE_PAUSE, undefined, { signal })
+      }
+      greatest = Math.max(greatest, place)
+    }
+    return greatest
+  }
+}
+
+/** Nobody needs to look at its rejection. */
+function silent<T>(one: PromiseWithResolvers<T>): PromiseWithResolvers<T> {
+  one.promise.catch(() => {})
+  return one
+}
+
+/** Ends early, and well, when it is aborted. */
+async function pauseFor(milliseconds: number, signal: AbortSignal): Promise<void> {
+  await sleep(milliseconds, undefined, { signal }).catch(() => {})
+}
+
+/** With a signal that is aborted when one of two is; nothing stays behind in the one that lives longer. */
+async function withEither(
+  one: AbortSignal,
+  other: AbortSignal,
+  work: (either: AbortSignal) => Promise<void>,
+): Promise<void> {
+  if (one === other) return work(one)
+  const either = new AbortController()
+  const end = () => either.abort()
+  if (one.aborted || other.aborted) end()
+  one.addEventListener('abort', end)
+  other.addEventListener('abort', end)
+  try {
+    await work(either.signal)
+  } finally {
+    one.removeEventListener('abort', end)
+    other.removeEventListener('abort', end)
+  }
+}
+
+function assertNumber(option: string, value: number | undefined): void {
+  if (value === undefined || (Number.isSafeInteger(value) && value >= 1)) return
+  throw new coreErrors.SQLA_ERR_INVALID_OPTION(option, 'must be a whole number, 1 or more')
+}

@@ -1,0 +1,256 @@
+import { randomUUID } from 'node:crypto'
+import t from 'tap'
+import { Account, onEveryBank, Tally, until } from './followed-app.ts'
+
+await onEveryBank(t, async (t, { bank, counting, sql, total, lines }) => {
+  t.test('what is saved is projected, and can be waited for', async t => {
+    const { runner, count } = await counting(t)
+    await runner.start()
+    const recordings = await bank.save(Account.open('Ada').deposit(1).deposit(2))
+    await runner.wait(recordings)
+    const before = await count()
+    t.ok(before >= 3)
+    await runner.wait(await bank.save(Account.open('Bob')))
+    t.equal(await count(), before + 1)
+    t.match(runner.status, { name: runner.name, state: 'running', error: undefined })
+    await runner.stop()
+    t.match(runner.status, { state: 'stopped' })
+    await runner.done
+  })
+
+  t.test('after a stop it goes on where it was', async t => {
+    const { runner, count } = await counting(t)
+    await runner.start()
+    await runner.wait(await bank.settled())
+    await runner.stop()
+    const before = await count()
+    await bank.busy(250)
+    await runner.start()
+    await runner.start()
+    await runner.wait(await bank.settled(), { timeout: 20_000 })
+    t.equal(await count(), before + 250)
+    await runner.stop()
+    await runner.stop()
+  })
+
+  t.test('entities that a projection persists are there for the next event', async t => {
+    await sql('create table tally (owner varchar(50) primary key, sum int not null)')
+    const id = randomUUID()
+    await bank.save(Account.open('Tom', id).deposit(1).deposit(2).deposit(4))
+    const sizes = new Set<number>()
+    const { runner } = await counting(t, {
+      topics: ['Account.Deposited'],
+      async handle({ originatorId, data }, em) {
+        sizes.add([...em.getUnitOfWork().getIdentityMap()].length)
+        if (originatorId !== id) return
+        const { amount } = data as { amount: number }
+        // Not flushed by a projection: it changes what it has found, or persists.
+        const [row]: { sum: number }[] = await em.execute("select sum from tally where owner = 'Tom'")
+        const tally = await em.findOne(Tally, 'Tom')
+        t.equal(row?.sum, tally?.sum)
+        if (tally === null) em.persist(em.create(Tally, { owner: 'Tom', sum: amount }))
+        else tally.sum += amount
+      },
+    })
+    await runner.start()
+    await runner.wait(await bank.settled())
+    t.match(await sql('select sum from tally'), [{ sum: 7 }])
+    t.same([...sizes], [0], 'nothing is left over from the event before')
+  })
+
+  t.test(
+    'an error stops it; what came before is committed, and those who wait learn of it at once',
+    async t => {
+      const id = randomUUID()
+      await bank.save(Account.open('Ada', id).deposit(1).deposit(13).deposit(2))
+      const settled = await bank.settled()
+      let isBroken = true
+      const { runner, count } = await counting(t, {
+        name: 'unlucky',
+        async handle({ data }, em) {
+          if (isBroken && (data as { amount?: number }).amount === 13)
+            throw new RangeError('13 brings bad luck')
+          await em.execute('update unlucky_view set counted = counted + 1 where id = 1')
+        },
+      })
+      await runner.start()
+      const waiting = t.rejects(runner.wait(settled + 1, { timeout: 60_000 }), {
+        code: 'SQLA_ERR_PROJECTION_FAILED',
+      })
+      const failure = (await runner.done.catch(error => error)) as Error
+      await waiting
+      const bad = (await bank.recorder.notificationIdOf(id, 3)) as number
+      t.match(failure, {
+        code: 'SQLA_ERR_PROJECTION_FAILED',
+        message: `'unlucky' has stopped at notification ${bad}: 13 brings bad luck`,
+        cause: { message: '13 brings bad luck' },
+      })
+      await t.rejects(runner.wait(1), failure)
+      t.match(runner.status, { state: 'failed', error: failure })
+      t.ok(lines.some(({ level, err }) => level === 'error' && err === failure))
+      t.equal(
+        await count(),
+        (await bank.recorder.selectNotifications({ limit: 10_000, stop: bad - 1 })).length,
+      )
+      isBroken = false
+      await runner.start()
+      await runner.wait(settled, { timeout: 20_000 })
+      t.equal(await count(), await total())
+    },
+  )
+
+  t.test('an error that only the database sees is that of the right event, too', async t => {
+    const id = randomUUID()
+    await bank.save(Account.open('Ada', id).deposit(1).deposit(17).deposit(2))
+    const { runner } = await counting(t, {
+      async handle({ data }, em) {
+        if ((data as { amount?: number }).amount !== 17) return
+        // Swallowed, but the transaction is lost.
+        await em.execute('select nonsense').catch(() => {})
+        em.persist(em.create(Tally, { owner: null as never, sum: 0 }))
+      },
+    })
+    await runner.start()
+    const bad = await bank.recorder.notificationIdOf(id, 3)
+    await t.rejects(runner.done, { message: new RegExp(`stopped at notification ${bad}: `) })
+  })
+
+  t.test('events of other topics move it on, too', async t => {
+    const { runner, count } = await counting(t, { topics: ['Account.Nothing'] })
+    await runner.start()
+    const recordings = await bank.save(Account.open('Ada').deposit(1))
+    await runner.wait(recordings)
+    t.equal(await count(), 0)
+    await runner.wait(await bank.settled())
+  })
+
+  t.test('a place that nobody has, as of a transaction that was rolled back, is come to', async t => {
+    const { runner } = await counting(t)
+    const { runner: filtered } = await counting(t, { topics: ['Account.Opened'] })
+    await Promise.all([runner.start(), filtered.start()])
+    await bank.save(Account.open('Ada'))
+    await t.rejects(
+      bank.transaction(async () => {
+        await bank.save(Account.open('Bob'))
+        throw new RangeError('no')
+      }),
+      RangeError,
+    )
+    const settled = await bank.settled()
+    await Promise.all([
+      runner.wait(settled, { timeout: 20_000 }),
+      filtered.wait(settled, { timeout: 20_000 }),
+    ])
+    const [recording] = await bank.save(Account.open('Eve').deposit(1))
+    await filtered.wait(recording === undefined ? [] : [recording], { timeout: 20_000 })
+  })
+
+  t.test('a position that nothing has come to times out, and a signal ends the waiting', async t => {
+    const { runner } = await counting(t)
+    await t.rejects(runner.wait(1_000_000, { timeout: 50 }), { code: 'SQLA_ERR_WAIT_TIMEOUT' })
+    const giveUp = new AbortController()
+    const waiting = runner.wait(1_000_000, { timeout: 60_000, signal: giveUp.signal })
+    giveUp.abort(new RangeError('enough'))
+    await t.rejects(waiting, { message: 'enough' })
+    await t.rejects(
+      runner.wait([{ event: { originatorId: randomUUID(), originatorVersion: 1 } as never, id: undefined }], {
+        timeout: 50,
+      }),
+      {
+        code: 'SQLA_ERR_WAIT_TIMEOUT',
+      },
+    )
+  })
+
+  t.test('another runner, perhaps of another process, can be waited for', async t => {
+    const { runner, another, count } = await counting(t)
+    await runner.start()
+    await another().wait(await bank.save(Account.open('Ada')), { timeout: 20_000 })
+    t.equal(await count(), await total())
+  })
+
+  t.test('two at once count each event once, without an election', async t => {
+    const { runner, another, count } = await counting(t, { runner: { elect: false, batch: 7 } })
+    const other = another({ elect: false, batch: 5 })
+    await bank.busy(150)
+    await Promise.all([runner.start(), other.start()])
+    for (let round = 0; round < 20; round++) await bank.save(Account.open('Ada').deposit(1))
+    const settled = await bank.settled()
+    await Promise.all([runner.wait(settled, { timeout: 20_000 }), other.wait(settled, { timeout: 20_000 })])
+    t.equal(await count(), await total())
+  })
+
+  t.test('a reset projects everything again, also for one that is at work', async t => {
+    const { runner, another, count } = await counting(t)
+    await runner.start()
+    await runner.wait(await bank.settled(), { timeout: 20_000 })
+    const all = await count()
+    await another().reset()
+    await until(
+      async () => (await count()) === all && runner.status.position !== 0,
+      'all is counted again',
+      20_000,
+    )
+    await runner.reset()
+    await runner.wait(await bank.settled(), { timeout: 20_000 })
+    t.equal(await count(), all)
+    await runner.drop()
+    await t.rejects(count())
+  })
+
+  t.test('what another writer has locked or killed is tried again', async t => {
+    let failures = 3
+    const { runner, count } = await counting(t, {
+      name: 'patient',
+      async handle(_event, em) {
+        await em.execute('update patient_view set counted = counted + 1 where id = 1')
+        if (failures-- > 0) throw Object.assign(new Error('lost'), { code: '40P01' })
+      },
+    })
+    await runner.start()
+    await runner.wait(await bank.settled(), { timeout: 20_000 })
+    t.equal(await count(), await total())
+    t.equal(lines.filter(({ message, level }) => level === 'warn' && /tries again/.test(message)).length, 1)
+  })
+
+  t.test('a signal stops it', async t => {
+    const stopping = new AbortController()
+    const { runner } = await counting(t, { runner: { signal: stopping.signal } })
+    await runner.start()
+    stopping.abort()
+    await runner.done
+    t.equal(runner.status.state, 'stopped')
+    await runner.start()
+    t.equal(runner.status.state, 'stopped')
+  })
+
+  t.test('a stop waits for the event that is under way, but not for ever', async t => {
+    const entered = Promise.withResolvers<void>()
+    const leave = Promise.withResolvers<void>()
+    const { runner } = await counting(t, {
+      runner: { stopTimeout: 50 },
+      async handle() {
+        entered.resolve()
+        await leave.promise
+      },
+    })
+    await runner.start()
+    await entered.promise
+    const begun = performance.now()
+    await runner.stop()
+    t.ok(performance.now() - begun < 5_000)
+    t.ok(lines.some(({ message }) => /longer than stopTimeout/.test(message)))
+    leave.resolve()
+    await runner.done
+  })
+
+  t.test('a tracking table that is missing is an error of the start', async t => {
+    const { runner } = await counting(t, { runner: { storage: { name: 'nowhere' } } })
+    await t.rejects(runner.start(), { code: 'SQLA_ERR_PROJECTION_FAILED' })
+    const { runner: creating } = await counting(t, {
+      runner: { storage: { name: 'somewhere' }, createTables: true },
+    })
+    await creating.start()
+    await creating.wait(await bank.settled(), { timeout: 20_000 })
+  })
+})

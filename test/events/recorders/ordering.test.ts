@@ -1,0 +1,311 @@
+import { randomUUID } from 'node:crypto'
+import { IsolationLevel } from '@mikro-orm/core'
+import { defineConfig } from '@mikro-orm/postgresql'
+import Fastify from 'fastify'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { createEventTables } from '../../../plugins/events/create-tables.ts'
+import { Datastore } from '../../../plugins/events/datastore.ts'
+import { isHeld } from '../../../plugins/events/log-lock.ts'
+import { eventTables, type Ordering } from '../../../plugins/events/tables.ts'
+import sqlAssist, { type Engine } from '../../../src/index.ts'
+import { onEveryBackend } from '../../support/backends.ts'
+import { testDatabase } from '../../support/cluster.ts'
+import { engineOn, event, events, recordersOn, storeOn } from './stores.ts'
+
+// What PostgreSQL does for the order of notifications: a lock that shows which numbers may still come, or numbers that are
+// given at COMMIT.
+
+await onEveryBackend(
+  t,
+  async (t, backend) => {
+    const { engine } = await engineOn(t, backend)
+    const sql = (text: string, values: unknown[] = []): Promise<Record<string, unknown>[]> =>
+      engine.orm.em.fork().execute(text, values)
+    let made = 0
+    const make = (ordering: Ordering) => storeOn(engine, { name: `Log ${++made}`, ordering })
+
+    t.test('watermark: the lock is held before the first number is taken, until the end', async t => {
+      const store = await make('watermark')
+      const { events: table } = store.tables
+      // As a default of the id, it sees what there is when a number is taken.
+      await sql(`create function seen_${made}() returns bigint language sql volatile as $$
+        select count(*) from pg_locks where ${isHeld(table)} and pid = pg_backend_pid() $$`)
+      await sql(`alter table ${table.sql} add column seen bigint default seen_${made}()`)
+      const holders = async (): Promise<number> =>
+        (await sql(`select virtualtransaction from pg_locks where ${isHeld(table)}`)).length
+      for (const count of [1, 3, 500, 1_100]) {
+        await store.application.insertEvents(events(count))
+        await store.process.insertEvents(events(count), {
+          tracking: { applicationName: 'a', notificationId: count },
+        })
+      }
+      t.same(await sql(`select distinct seen from ${table.sql}`), [{ seen: '1' }])
+      t.equal(await holders(), 0)
+      for (const end of ['commit', 'rollback'] as const) {
+        const em = engine.orm.em.fork()
+        await em.begin()
+        await store.application.at(em as never).insertEvents(events(1))
+        t.equal(await holders(), 1)
+        await em[end]()
+        t.equal(await holders(), 0)
+      }
+    })
+
+    t.test('watermark: so it is in any plan', async t => {
+      const store = await make('watermark')
+      const { events: table } = store.tables
+      await sql(`create function seen_${made}() returns bigint language sql volatile as $$
+        select count(*) from pg_locks where ${isHeld(table)} and pid = pg_backend_pid() $$`)
+      await sql(`alter table ${table.sql} add column seen bigint default seen_${made}()`)
+      for (const off of ['enable_nestloop', 'enable_material', 'jit', 'enable_hashjoin']) {
+        await store.datastore.transaction(async em => {
+          await em.execute(`set local ${off} = off`)
+          const many = events(400)
+          const ids = await store.application.insertEvents(many)
+          const found = await store.application.selectEvents(many[0]?.originatorId as string)
+          t.equal(found.length, 400)
+          t.same(
+            ids,
+            [...(ids ?? [])].sort((a, b) => a - b),
+          )
+        })
+      }
+      t.same(await sql(`select distinct seen from ${table.sql}`), [{ seen: '1' }])
+      const wrong = await sql(`select 1 from ${table.sql} a join ${table.sql} b
+        on a.originator_id = b.originator_id and a.originator_version < b.originator_version and a.id > b.id limit 1`)
+      t.same(wrong, [])
+    })
+
+    t.test('watermark: writers do not wait for each other', async t => {
+      const store = await make('watermark')
+      const em = engine.orm.em.fork()
+      await em.begin()
+      const [first] = (await store.application.at(em as never).insertEvents(events(1))) as number[]
+      const [second] = (await store.application.insertEvents(events(1))) as number[]
+      t.same([first, second], [1, 2])
+      await em.commit()
+    })
+
+    t.test('watermark: every isolation level will do', async t => {
+      const store = await make('watermark')
+      const id = randomUUID()
+      for (const isolationLevel of [IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE]) {
+        const em = engine.orm.em.fork()
+        await em.begin({ isolationLevel })
+        await store.application.at(em as never).insertEvents([event(id, 1)])
+        await em.rollback()
+      }
+      t.equal(await store.application.maxNotificationId(), null)
+    })
+
+    t.test('strict: numbers are given at COMMIT, in the order of the commits', async t => {
+      const store = await make('strict')
+      const [a, b] = [engine.orm.em.fork(), engine.orm.em.fork()]
+      await a.begin()
+      await b.begin()
+      const [ofA, ofB] = [randomUUID(), randomUUID()]
+      t.equal(await store.application.at(a as never).insertEvents(events(2, ofA)), undefined)
+      t.equal(await store.application.at(b as never).insertEvents(events(2, ofB)), undefined)
+      t.equal(
+        (await store.application.at(a as never).selectEvents(ofA)).length,
+        2,
+        'who wrote them sees them',
+      )
+      t.same(await store.application.at(a as never).selectNotifications({ limit: 9 }), [])
+      t.equal(await store.application.at(a as never).notificationIdOf(ofA, 1), undefined)
+      t.equal(await store.application.at(a as never).maxNotificationId(), null)
+      await b.commit()
+      await a.commit()
+      const found = await store.application.selectNotifications({ limit: 9 })
+      t.same(
+        found.map(one => [one.id, one.originatorId, one.originatorVersion]),
+        [
+          [1, ofB, 1],
+          [2, ofB, 2],
+          [3, ofA, 1],
+          [4, ofA, 2],
+        ],
+      )
+    })
+
+    t.test('strict: without gaps under writers that roll back, wholly and in part', async t => {
+      const store = await make('strict')
+      let expected = 0
+      const commits: string[] = []
+      const writer = async (seed: number): Promise<void> => {
+        for (let round = 0; round < 12; round++) {
+          const id = randomUUID()
+          const fate = (seed + round) % 4
+          await store.datastore
+            .transaction(async () => {
+              await store.application.insertEvents(events(2, id))
+              const inner = store.datastore.transaction(async () => {
+                await store.application.insertEvents(events(2, id, 3))
+                if (fate === 1) throw new Error('part')
+              })
+              await inner.catch(() => {})
+              if (fate !== 1) return fate === 2 ? Promise.reject(new Error('all')) : undefined
+              await store.application.insertEvents(events(1, id, 3))
+            })
+            .then(
+              () => {
+                expected += fate === 1 ? 3 : 4
+                commits.push(id)
+              },
+              error => {
+                if (error.message !== 'all') throw error
+              },
+            )
+        }
+      }
+      await Promise.all([0, 1, 2, 3, 4, 5, 6, 7].map(writer))
+      const found = await store.application.selectNotifications({ limit: 10_000 })
+      t.equal(found.length, expected)
+      t.ok(found.every(({ id }, place) => id === place + 1))
+      t.same(await sql(`select id from ${store.tables.events.sql} where id < 1`), [])
+      // Those of a transaction are side by side.
+      const runs = found.filter(({ originatorId }, place) => originatorId !== found[place - 1]?.originatorId)
+      t.equal(runs.length, new Set(commits).size)
+      t.ok(
+        found.every(
+          (one, place) =>
+            one.originatorId !== found[place - 1]?.originatorId ||
+            one.originatorVersion === (found[place - 1]?.originatorVersion ?? 0) + 1,
+        ),
+      )
+    })
+
+    t.test('strict: a transaction that is not READ COMMITTED is refused at once', async t => {
+      const store = await make('strict')
+      for (const isolationLevel of [IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE]) {
+        const em = engine.orm.em.fork()
+        await em.begin({ isolationLevel })
+        await t.rejects(store.application.at(em as never).insertEvents(events(1)), {
+          code: 'SQLA_ERR_EVENTS_STORAGE',
+          message: /READ COMMITTED/,
+        })
+        await t.rejects(em.commit(), { code: 'SQEV1', message: /READ COMMITTED/ }, 'and by COMMIT')
+        // Else MikroORM keeps the connection.
+        await em.rollback()
+      }
+      t.equal(await store.application.maxNotificationId(), null)
+    })
+
+    t.test('strict: so is one statement on a connection that is not', async t => {
+      const store = await make('strict')
+      await sql(`alter database ${(await sql('select current_database() as name'))[0]?.name}
+        set default_transaction_isolation = 'repeatable read'`)
+      const other = await engineOn(t, backend)
+      try {
+        const refused = { code: 'SQLA_ERR_EVENTS_STORAGE', message: /READ COMMITTED/ }
+        const recorders = recordersOn(new Datastore(other.engine), store.options)
+        await t.rejects(recorders.application.insertEvents(events(1)), refused)
+        await t.rejects(recorders.application.insertEvents(events(600)), refused)
+      } finally {
+        await sql(`alter database ${(await sql('select current_database() as name'))[0]?.name}
+          reset default_transaction_isolation`)
+      }
+      t.equal(await store.application.maxNotificationId(), null)
+    })
+
+    t.test('strict: each table numbers for itself, wherever the search path leads at COMMIT', async t => {
+      const names = ['tenant_a', 'tenant_b']
+      for (const schema of names) {
+        await sql(`create schema ${schema}`)
+        await storeOn(engine, { name: 'x', schema, ordering: 'strict' })
+      }
+      const tables = eventTables(engine.orm.em as never, { name: 'y' })
+      for (const schema of names) {
+        const datastore = new Datastore(engine)
+        await datastore.transaction(async em => {
+          await em.execute(`set local search_path = ${schema}`)
+          await createEventTables(datastore, { name: 'y', ordering: 'strict' })
+        })
+      }
+      const em = engine.orm.em.fork()
+      await em.begin()
+      for (const schema of [...names, 'tenant_a']) {
+        await em.execute(`set local search_path = ${schema}`)
+        await recordersOn(new Datastore(em as never), {
+          name: 'y',
+          ordering: 'strict',
+        }).application.insertEvents(events(2))
+      }
+      await em.execute('set local search_path = public')
+      await em.commit()
+      const idsOf = async (schema: string): Promise<unknown[]> =>
+        (await sql(`select id from ${schema}.${tables.events.sql} order by id`)).map(({ id }) => Number(id))
+      t.same(await idsOf('tenant_a'), [1, 2, 3, 4])
+      t.same(await idsOf('tenant_b'), [1, 2])
+    })
+  },
+  ['PostgreSQL', 'PostgreSQL 15'],
+)
+
+t.test('a role that may only read and write rows records', async t => {
+  const database = await testDatabase(t)
+  const owner = await engineFor(t, database.superUrl)
+  const writer = await engineFor(t, database.writerUrl)
+  for (const ordering of ['watermark', 'strict'] as const) {
+    const options = { name: `rights_${ordering}`, ordering }
+    const made = await storeOn(owner, options)
+    const store = recordersOn(new Datastore(writer), options)
+    await store.application.insertEvents(events(2))
+    await store.process.insertEvents(events(2), { tracking: { applicationName: 'a', notificationId: 1 } })
+    await store.snapshots.insertEvents(events(1))
+    t.equal(await made.application.maxNotificationId(), 4)
+    const [row] = await database.sql(
+      `select tableowner from pg_tables where tablename = 'rights_${ordering}_events'`,
+    )
+    t.notMatch(row, { tableowner: 'app_writer' })
+  }
+})
+
+t.test('a batch of events is one round trip, in a session too', async t => {
+  const database = await testDatabase(t)
+  const app = Fastify()
+  t.teardown(() => app.close())
+  const orm = defineConfig({
+    clientUrl: database.superUrl,
+    entities: [],
+    discovery: { warnWhenNoEntities: false },
+  })
+  await app.register(sqlAssist, { engines: { writer: { orm: orm as never } } })
+  const messages: string[] = []
+  app.post('/dogs', async (request, reply) => {
+    const { application } = recordersOn(new Datastore(request.db.get('writer') as never), {
+      ordering: 'watermark',
+    })
+    await application.insertEvents(events(2))
+    await request.db.commit()
+    return reply.code(201).send()
+  })
+  await app.ready()
+  const engine = app.sqlAssist.engines.get('writer')
+  const store = await storeOn(engine, { ordering: 'watermark' })
+  const { query } = pg.Client.prototype
+  pg.Client.prototype.query = function (this: pg.Client, ...args: never) {
+    messages.push(String((args as unknown[])[0]))
+    return (query as (...args: never) => unknown).apply(this, args)
+  } as never
+  t.teardown(() => {
+    pg.Client.prototype.query = query
+  })
+  await store.application.insertEvents(events(500))
+  await store.process.insertEvents(events(2), { tracking: { applicationName: 'a', notificationId: 1 } })
+  t.equal(messages.splice(0).length, 2)
+  const { statusCode } = await app.inject({ method: 'POST', url: '/dogs' })
+  t.equal(statusCode, 201)
+  t.equal(messages.length, 2, 'with BEGIN, and COMMIT')
+  t.match(messages, [/^begin;with settled/i, /^commit/i])
+})
+
+async function engineFor(t: Test, clientUrl: string): Promise<Engine> {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  const orm = defineConfig({ clientUrl, entities: [], discovery: { warnWhenNoEntities: false } })
+  await app.register(sqlAssist, { engines: { writer: { orm: orm as never } } })
+  await app.ready()
+  return app.sqlAssist.engines.get('writer')
+}
