@@ -227,7 +227,12 @@ function apply(
   if (bookkeeping.applying !== undefined) throw invalid(`was triggered by that of '${bookkeeping.applying}'`)
   bookkeeping.applying = event.name
   try {
-    if (event.apply(aggregate, data) instanceof Promise) throw invalid('is asynchronous')
+    const result = event.apply(aggregate, data)
+    if (result instanceof Promise) {
+      // This error is enough: nobody else waits for that one.
+      result.catch(() => {})
+      throw invalid('is asynchronous')
+    }
   } finally {
     bookkeeping.applying = undefined
   }

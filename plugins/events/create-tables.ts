@@ -87,20 +87,25 @@ export async function createEventTables(
 ): Promise<void> {
   const tables = eventTables(datastore.em, options)
   const ordering = orderingOf(datastore.em, options.ordering)
-  const isPostgres = dialectOf(datastore.em) === 'postgresql'
   await datastore.together(async em => {
-    const statements = tableStatements(em, tables, ordering)
-    if (isPostgres) {
-      // Even `if not exists` fails when two do it at once.
-      await em.execute('select pg_advisory_xact_lock(hashtext(?))', [tables.channel])
-      // Which cannot be made twice. A table that is there keeps the ordering that it was made for.
-      if (ordering === 'strict' && !(await isThere(em, tables.events))) {
-        statements.push(...orderStatements(em, tables))
-      }
-    }
-    for (const statement of statements) await em.execute(statement)
+    if (dialectOf(em) === 'postgresql') await createInPostgres(em, tables, ordering)
+    else for (const statement of tableStatements(em, tables, ordering)) await em.execute(statement)
     await assertOrdering(em, tables, ordering)
   })
+}
+
+async function createInPostgres(em: SqlEm, tables: EventTables, ordering: Ordering): Promise<void> {
+  // Even `if not exists` fails when two do it at once.
+  await em.execute('select pg_advisory_xact_lock(hashtext(?))', [tables.channel])
+  const statements = tableStatements(em, tables, ordering)
+  for (const [place, table] of [tables.events, tables.snapshots, tables.tracking].entries()) {
+    // It needs the right to create even where there is nothing to create.
+    if (await isThere(em, table)) continue
+    await em.execute(statements[place] as string)
+    // A table that is there keeps the ordering that it was made for.
+    if (table !== tables.events || ordering !== 'strict') continue
+    for (const statement of orderStatements(em, tables)) await em.execute(statement)
+  }
 }
 
 /**
@@ -169,7 +174,7 @@ const TYPES: Record<Dialect, Types> = {
   },
 }
 
-/** Creates what is missing of the tables. */
+/** Creates what is missing of the tables: events, snapshots and tracking, in this order. */
 function tableStatements(em: SqlEm, tables: EventTables, ordering: Ordering): string[] {
   const dialect = dialectOf(em)
   const { id, lateId, uuid, name, text, bytes } = TYPES[dialect]
@@ -200,7 +205,8 @@ function orderStatements(em: SqlEm, { schema, events }: EventTables): string[] {
   const update = (table: string, id: string) =>
     `update ${table} set id = (select greatest(max(id), 0) + 1 from ${table}) where id = ${id}`
   return [
-    `create or replace function ${order}() returns trigger language plpgsql as $sqlassist$
+    // A session's plan from when the table was small would read all of it for each event of a large transaction.
+    `create or replace function ${order}() returns trigger language plpgsql set enable_seqscan = off as $sqlassist$
 begin
   -- An older snapshot would not see the last number.
   if current_setting('transaction_isolation') <> 'read committed' then

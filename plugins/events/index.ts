@@ -13,6 +13,7 @@ export {
   type EmmettEventStoreOptions,
   emmettEventStore,
 } from './emmett.ts'
+export { type EmmettEventMetadata, emmettEventOf } from './emmett-events.ts'
 export { AggregateNotFoundError, errors, errorTable, OriginatorVersionConflictError } from './errors.ts'
 export type { EventStore, Recording } from './event-store.ts'
 export { Log, type LogOptions } from './log.ts'

@@ -130,7 +130,9 @@ export class Leadership {
   #lock(): string {
     const { name, table } = this.#options
     const hash = createHash('sha256').update(`fastify-sqlassist.leader\0${name}`).digest().readBigInt64BE()
-    return `select pg_try_advisory_lock((${hash})::bigint # '${table.sql}'::regclass::oid::bigint) as got`
+    // On a connection whose search path does not have the table, the name is enough.
+    const oid = `coalesce(to_regclass('${table.sql}')::oid::bigint, 0)`
+    return `select pg_try_advisory_lock((${hash})::bigint # ${oid}) as got`
   }
 
   async #connect(): Promise<Client> {

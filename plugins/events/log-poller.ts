@@ -99,9 +99,14 @@ export class LogPoller {
     this.#schedule()
   }
 
-  /** What was known may be true no more: the database has been lost out of sight. */
-  distrust(): void {
+  /**
+   * What was known may be true no more: the database has been lost out of sight.
+   *
+   * @param error told as that of a look would be
+   */
+  distrust(error?: unknown): void {
     this.#look.forget()
+    if (error !== undefined) this.#fail(error)
     this.wake()
   }
 
@@ -213,22 +218,28 @@ export class LogPoller {
     this.#isAsked = false
     this.#begunAt = performance.now()
     const { settled } = this.#look
+    const failure = this.#failure
     try {
       await this.#look.look()
-      this.#failure = undefined
-      this.#retry = FIRST_RETRY
+      // What has failed meanwhile, has failed later.
+      if (this.#failure === failure) {
+        this.#failure = undefined
+        this.#retry = FIRST_RETRY
+      }
     } catch (error) {
       this.#look.forget()
-      if (this.#failure === undefined) this.#warn(error)
-      else this.#retry = Math.min(this.#retry * 2, LAST_RETRY)
-      this.#failure = error
+      if (this.#failure !== undefined) this.#retry = Math.min(this.#retry * 2, LAST_RETRY)
+      this.#fail(error)
     }
     this.#endedAt = performance.now()
     this.#pause = this.#look.settled === settled ? Math.min(this.#pause * 2, LAST_PAUSE) : FIRST_PAUSE
     for (const ended of [...this.#waiting]) ended()
   }
 
-  #warn(err: unknown): void {
+  #fail(err: unknown): void {
+    const isFirst = this.#failure === undefined
+    this.#failure = err
+    if (!isFirst) return
     for (const log of new Set([...this.#uses].map(use => use.log))) {
       log?.warn({ err, engine: this.#engine.name }, 'the log of events could not be read; it is tried again')
     }

@@ -169,14 +169,9 @@ export class Log {
     return this.#poller.confirm(epoch)
   }
 
-  /** The database was lost out of sight: ends the epoch. */
-  distrust(): void {
-    this.#poller.distrust()
-  }
-
-  /** Tells whoever wants to know. */
-  warn(fields: object, message: string): void {
-    this.#log?.warn(fields, message)
+  /** The database was lost out of sight: ends the epoch. @param error the first one of somebody who tries again */
+  distrust(error?: unknown): void {
+    this.#poller.distrust(error)
   }
 
   /** Ends all that goes on through this one. Others that follow the same table go on. */

@@ -4,7 +4,6 @@ import { Application } from './application.ts'
 import type { Datastore } from './datastore.ts'
 import type { RecordedEvent } from './domain-event.ts'
 import { errors } from './errors.ts'
-import { isPassing } from './passing-errors.ts'
 import type { ApplicationRecorderOptions } from './recorders/application-recorder.ts'
 import { ProcessRecorder } from './recorders/process-recorder.ts'
 import { Runner, type RunnerOptions } from './runner.ts'
@@ -126,7 +125,6 @@ export class ProcessRunner extends Runner {
       try {
         await this.#processOne(event, reached)
       } catch (error) {
-        if (error instanceof errors.SQLA_ERR_TRACKING_CONFLICT || isPassing(error)) throw error
         throw this.failure(error, event.id)
       }
       reached = event.id
@@ -160,7 +158,7 @@ export class ProcessRunner extends Runner {
     await application.transaction(async session => {
       // First: whoever else works on the same waits here.
       await this.checkpoint.at(session).move(position, event.id)
-      await application.at(session).save(...aggregates)
+      await application.save(...aggregates)
     })
   }
 }

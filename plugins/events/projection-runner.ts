@@ -2,7 +2,6 @@ import type { Engine, SqlEm } from '../../src/index.ts'
 import { Datastore } from './datastore.ts'
 import type { RecordedEvent } from './domain-event.ts'
 import { errors } from './errors.ts'
-import { isPassing } from './passing-errors.ts'
 import type { Projection } from './projection.ts'
 import { dialectOf } from './recorders/dialect.ts'
 import { Runner, type RunnerOptions } from './runner.ts'
@@ -92,8 +91,8 @@ export class ProjectionRunner extends Runner {
     try {
       return await this.#together(events, position, signal)
     } catch (error) {
-      const [first] = events
-      if (events.length === 1 || isTransient(error)) throw first && this.#told(error, first)
+      const failure = this.failure(error, events[0]?.id)
+      if (events.length === 1 || failure === error) throw failure
     }
     // One by one: those before the one that fails are committed, and it is known which one that is.
     let reached = position
@@ -102,15 +101,11 @@ export class ProjectionRunner extends Runner {
       try {
         reached = await this.#together([event], reached, signal)
       } catch (error) {
-        throw this.#told(error, event)
+        throw this.failure(error, event.id)
       }
       this.arrived(reached)
     }
     return reached
-  }
-
-  #told(error: unknown, event: RecordedEvent): unknown {
-    return isTransient(error) ? error : this.failure(error, event.id)
   }
 
   async #together(events: readonly RecordedEvent[], position: number, signal: AbortSignal): Promise<number> {
@@ -157,11 +152,6 @@ export class ProjectionRunner extends Runner {
       await this.projection.options.drop?.(em)
     })
   }
-}
-
-/** Something that goes away when it is done again. */
-function isTransient(error: unknown): boolean {
-  return error instanceof errors.SQLA_ERR_TRACKING_CONFLICT || isPassing(error)
 }
 
 /**

@@ -1,17 +1,20 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { errors as coreErrors, type Engine } from '../../src/index.ts'
+import { pauseFor, silent, withEither } from './abortable.ts'
 import type { ApplicationLog } from './application.ts'
+import { Arrival, type WaitOptions } from './arrival.ts'
 import { Checkpoint } from './checkpoint.ts'
 import type { Datastore } from './datastore.ts'
 import type { RecordedEvent } from './domain-event.ts'
+import { outside } from './engine-connection.ts'
 import { errors } from './errors.ts'
 import type { Recording } from './event-store.ts'
 import { Leadership } from './leadership.ts'
 import type { Settled } from './log-poller.ts'
+import { LogReader } from './log-reader.ts'
 import { isPassing } from './passing-errors.ts'
 import { assertFollowerName } from './projection.ts'
 import { TrackingRecorder } from './recorders/tracking-recorder.ts'
+import type { RunnerOptions, RunnerState, RunnerStatus } from './runner-options.ts'
 import { type AnyApplication, type Source, sourceOf } from './source.ts'
 import type { EventTable } from './tables.ts'
 
@@ -26,47 +29,8 @@ const SCAN_PAUSE = 100
 const IDLE = 2_000
 /** Milliseconds that `start` waits for a database that does not answer. */
 const START_PATIENCE = 5_000
-/** Milliseconds between two questions for the place of an event that is about to be committed. */
-const PLACE_PAUSE = 10
 
-/** What a runner does. */
-export type RunnerState =
-  /** Not started, or stopped. */
-  | 'stopped'
-  /** Somebody else has been elected, or it is about to begin. */
-  | 'candidate'
-  | 'running'
-  /** Something that passes has failed, and is tried again. */
-  | 'retrying'
-  /** It has stopped by itself; somebody has to look. */
-  | 'failed'
-
-/** How a runner is. */
-export interface RunnerStatus {
-  /** The name under which it is tracked. */
-  readonly name: string
-  readonly state: RunnerState
-  /** How far it has come, as far as this process knows: a notification's id. */
-  readonly position: number | undefined
-  /** Why it has failed, or is trying again. */
-  readonly error: unknown
-}
-
-/** What all runners can be told. */
-export interface RunnerOptions {
-  /**
-   * Whether several runners of the same name elect one of them (PostgreSQL): the others stand by. Default true. Without it all
-   * work, and all but one of them in vain; the effect is the same.
-   */
-  readonly elect?: boolean
-  /** How many events are read at once. Default 100. */
-  readonly batch?: number
-  /** How long `stop` waits for what is under way: milliseconds. Default 10,000. */
-  readonly stopTimeout?: number
-  /** Stops it. */
-  readonly signal?: AbortSignal
-  readonly log?: ApplicationLog
-}
+export type { RunnerOptions, RunnerState, RunnerStatus, WaitOptions }
 
 /** What a kind of runner is made of. */
 export interface RunnerParts {
@@ -82,14 +46,6 @@ export interface RunnerParts {
   readonly table: EventTable
 }
 
-/** How long to wait for a runner. */
-export interface WaitOptions {
-  /** Milliseconds. Default 1,000. */
-  readonly timeout?: number
-  /** Gives up waiting. */
-  readonly signal?: AbortSignal
-}
-
 /** One life of a runner, from a start to its end. */
 interface Life {
   readonly controller: AbortController
@@ -99,9 +55,6 @@ interface Life {
 }
 
 const NOTHING: Settled = { epoch: 0, settled: 0 }
-
-/** Whatever starts a runner, a request say, must not lend it its transaction. */
-const outside = AsyncLocalStorage.snapshot()
 
 /**
  * What everybody who follows a log has in common: it reads the events in their order from where it has come to, waits for new
@@ -115,7 +68,8 @@ export abstract class Runner implements AsyncDisposable {
   readonly #parts: RunnerParts
   readonly #options: RunnerOptions
   readonly #source: Source
-  readonly #tracking: TrackingRecorder
+  readonly #reader: LogReader
+  readonly #arrival: Arrival
   #life: Life | undefined
   #done = silent(Promise.withResolvers<void>())
   #isDone = false
@@ -132,12 +86,17 @@ export abstract class Runner implements AsyncDisposable {
     assertFollowerName(parts.name)
     assertNumber('batch', options.batch)
     assertNumber('stopTimeout', options.stopTimeout)
-    const { name, upstream, datastore, table } = parts
+    const { name, upstream, topics, datastore, table } = parts
     this.name = name
     this.log = options.log ?? upstream.options.log
     this.checkpoint = new Checkpoint({ datastore, table, name })
-    this.#tracking = new TrackingRecorder({ datastore, table })
     this.#source = sourceOf(upstream)
+    this.#reader = new LogReader(this.#source, {
+      topics,
+      batch: options.batch ?? 100,
+      failure: (error, id) => this.failure(error, id),
+    })
+    this.#arrival = new Arrival(name, this.#source, new TrackingRecorder({ datastore, table }))
     this.#parts = parts
     this.#options = options
   }
@@ -181,10 +140,11 @@ export abstract class Runner implements AsyncDisposable {
    *
    * @returns when it knows where to begin; after five seconds also when the database does not answer: then it goes on trying
    * @throws SQLA_ERR_PROJECTION_FAILED when it cannot begin: there is no tracking table, say
+   * @throws SQLA_ERR_CLOSED when the application that it follows has been closed
    */
   async start(): Promise<void> {
     if (this.#state === 'failed' || this.#life?.controller.signal.aborted) await this.#life?.ended
-    if (this.#options.signal?.aborted || this.#source.log.closing.aborted) return
+    if (this.#options.signal?.aborted) return
     this.#life ??= this.#begin()
     const { ready } = this.#life
     const waited = new AbortController()
@@ -207,7 +167,10 @@ export abstract class Runner implements AsyncDisposable {
     this.#isStuck = false
     this.#pause = FIRST_PAUSE
     this.#state = 'candidate'
+    const release = this.#source.log.hold()
+    // Whatever starts it, a request say, must not lend it its transaction.
     const ended = outside(() => this.#live(controller.signal, ready)).finally(() => {
+      release()
       for (const ending of endings) ending?.removeEventListener('abort', stop)
     })
     return { controller, ready, ended }
@@ -240,7 +203,6 @@ export abstract class Runner implements AsyncDisposable {
     const { engine, table } = this.#parts
     const { elect = true } = this.#options
     const leadership = elect ? Leadership.of({ engine, table, name: this.name, log: this.log }) : undefined
-    const release = this.#source.log.hold()
     let failure: Error | undefined
     try {
       await this.#persistently(signal, () => this.prepare())
@@ -254,14 +216,15 @@ export abstract class Runner implements AsyncDisposable {
         if (!signal.aborted) this.#state = 'candidate'
       }
     } catch (error) {
-      failure = this.failure(error)
+      if (!isClosed(error)) failure = this.failure(error)
+    }
+    if (failure !== undefined) {
       this.log?.error({ err: failure, name: this.name }, 'a runner has stopped at an error')
     }
     this.#error = failure
     this.#state = failure === undefined ? 'stopped' : 'failed'
     if (failure === undefined) ready.resolve()
     else for (const reject of [ready.reject, ...this.#waiting]) reject(failure)
-    release()
     await leadership?.close()
     this.#life = undefined
     if (failure === undefined) this.#done.resolve()
@@ -269,9 +232,14 @@ export abstract class Runner implements AsyncDisposable {
     this.#isDone = true
   }
 
-  /** @param id of the notification that it was about */
+  /**
+   * What an error means for the runner: that it stops at a notification; or the error itself, when there is something better to
+   * do than to stop.
+   */
   protected failure(error: unknown, id: number = this.#position ?? 0): Error {
-    if (error instanceof errors.SQLA_ERR_PROJECTION_FAILED) return error
+    if (error instanceof errors.SQLA_ERR_PROJECTION_FAILED || isConflict(error) || isClosed(error))
+      return error
+    if (isPassing(error)) return error as Error
     const message = error instanceof Error ? error.message : String(error)
     return new errors.SQLA_ERR_PROJECTION_FAILED(this.name, id, message, { cause: error })
   }
@@ -283,7 +251,7 @@ export abstract class Runner implements AsyncDisposable {
         await work()
         return
       } catch (error) {
-        if (error instanceof errors.SQLA_ERR_TRACKING_CONFLICT) {
+        if (isConflict(error)) {
           this.#isStuck = false
           await pauseFor(Math.random() * CONFLICT_PAUSE, signal)
         } else if (isPassing(error)) {
@@ -327,7 +295,7 @@ export abstract class Runner implements AsyncDisposable {
     /** When it has to be written down that there was nothing to do. */
     let due: number | undefined
     while (!signal.aborted) {
-      const now = await this.#advance(scanned, due ?? performance.now() + IDLE, signal)
+      const now = await this.#reader.advance(scanned, due ?? performance.now() + IDLE, signal)
       if (signal.aborted) return
       if (now !== undefined) {
         const reached = await this.#catchUp(position, now, signal)
@@ -355,9 +323,8 @@ export abstract class Runner implements AsyncDisposable {
   ): Promise<{ position: number; isConfirmed: boolean }> {
     let position = from
     while (position < now.settled && !signal.aborted) {
-      const page = await this.#page(position, now.settled)
-      // A server that has crashed in between gives numbers again that were settled before.
-      if (!(await this.#source.log.confirm(now.epoch))) return { position, isConfirmed: false }
+      const page = await this.#reader.page(position, now)
+      if (page === undefined) return { position, isConfirmed: false }
       const last = page.events.at(-1)
       if (last === undefined) break
       this.#isStuck = true
@@ -368,65 +335,13 @@ export abstract class Runner implements AsyncDisposable {
     return { position, isConfirmed: true }
   }
 
-  /**
-   * Nothing of its topics was there up to a settled position. What is written down is the place of an event, or one before
-   * it: a crash of the server does not take that back, but it may take back a settled position without an event.
-   */
+  /** Nothing of its topics was there up to a settled position. */
   async #trackScanned(position: number, scanned: Settled): Promise<number> {
-    const { log, recorder } = this.#source
-    const last = (await recorder.maxNotificationId()) ?? 0
-    const to = Math.min(scanned.settled, last)
-    if (to <= position || !(await log.confirm(scanned.epoch))) return position
+    const to = await this.#reader.lastingPlace(scanned)
+    if (to <= position) return position
     await this.checkpoint.move(position, to)
     this.arrived(to)
     return to
-  }
-
-  /** How far the log is settled, once that is more than what was `seen`; undefined when something else is `due` before. */
-  async #advance(seen: Settled, due: number, signal: AbortSignal): Promise<Settled | undefined> {
-    const ended = new AbortController()
-    const end = () => ended.abort()
-    const timer = setTimeout(end, Math.max(due - performance.now(), 1))
-    signal.addEventListener('abort', end)
-    if (signal.aborted) end()
-    try {
-      return await this.#source.log.advance(seen, ended.signal)
-    } catch (error) {
-      if (ended.signal.aborted) return undefined
-      throw error
-    } finally {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', end)
-    }
-  }
-
-  async #page(after: number, stop: number): Promise<{ events: RecordedEvent[]; isLast: boolean }> {
-    const { topics } = this.#parts
-    const { batch = 100 } = this.#options
-    const { log, recorder, mapper } = this.#source
-    const select = recorder.selectNotifications({
-      start: after,
-      inclusiveOfStart: false,
-      stop,
-      limit: batch,
-      ...(topics === undefined ? {} : { topics }),
-    })
-    // The log may have been lost out of sight.
-    const found = await select.catch(error => {
-      log.distrust()
-      throw error
-    })
-    const events: RecordedEvent[] = []
-    for (const notification of found) {
-      try {
-        events.push({ ...mapper.toDomain(notification), id: notification.id })
-      } catch (error) {
-        // First what comes before the one that cannot be read.
-        if (events.length === 0) throw this.failure(error, notification.id)
-        return { events, isLast: false }
-      }
-    }
-    return { events, isLast: found.length < batch }
   }
 
   /**
@@ -444,104 +359,25 @@ export abstract class Runner implements AsyncDisposable {
    * ```
    */
   async wait(target: number | readonly Recording[], options: WaitOptions = {}): Promise<void> {
-    const { timeout = 1_000, signal } = options
-    signal?.throwIfAborted()
     if (this.#state === 'failed') throw this.#error
-    const deadline = performance.now() + timeout
-    const ended = new AbortController()
-    const giveUp = () => ended.abort(signal?.reason)
-    signal?.addEventListener('abort', giveUp)
     const failed = silent(Promise.withResolvers<never>())
     this.#waiting.add(failed.reject)
     try {
-      await Promise.race([failed.promise, this.#reach(target, deadline, timeout, ended.signal)])
+      await Promise.race([failed.promise, this.#arrival.wait(target, options)])
     } finally {
       this.#waiting.delete(failed.reject)
-      signal?.removeEventListener('abort', giveUp)
-      ended.abort()
     }
   }
-
-  async #reach(
-    target: number | readonly Recording[],
-    deadline: number,
-    timeout: number,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const position =
-      typeof target === 'number'
-        ? await this.#eventAt(target)
-        : await this.#placeOf(target, deadline, timeout, signal)
-    if (position <= 0) return
-    const left = Math.max(1, deadline - performance.now())
-    await this.#tracking.wait(this.name, position, { timeout: left, signal })
-  }
-
-  /** Behind the last event there may be numbers that nobody has: nothing ever comes to them. */
-  async #eventAt(position: number): Promise<number> {
-    const last = (await this.#source.recorder.maxNotificationId()) ?? 0
-    if (last >= position) return position
-    return (await this.#source.log.settled()) >= position ? last : position
-  }
-
-  /** The greatest place of events; those that are given places at COMMIT are looked up. */
-  async #placeOf(
-    recordings: readonly Recording[],
-    deadline: number,
-    timeout: number,
-    signal: AbortSignal,
-  ): Promise<number> {
-    let greatest = 0
-    for (const { id, event } of recordings) {
-      let place = id
-      while (place === undefined) {
-        const { originatorId, originatorVersion } = event
-        place = await this.#source.recorder.notificationIdOf(originatorId, originatorVersion)
-        if (place !== undefined) break
-        if (performance.now() > deadline) {
-          throw new errors.SQLA_ERR_WAIT_TIMEOUT(
-            this.name,
-            `of version ${originatorVersion} of ${originatorId}`,
-            timeout,
-          )
-        }
-        await sleep(PLACE_PAUSE, undefined, { signal })
-      }
-      greatest = Math.max(greatest, place)
-    }
-    return greatest
-  }
 }
 
-/** Nobody needs to look at its rejection. */
-function silent<T>(one: PromiseWithResolvers<T>): PromiseWithResolvers<T> {
-  one.promise.catch(() => {})
-  return one
+/** Somebody else has done it. */
+function isConflict(error: unknown): error is Error {
+  return error instanceof errors.SQLA_ERR_TRACKING_CONFLICT
 }
 
-/** Ends early, and well, when it is aborted. */
-async function pauseFor(milliseconds: number, signal: AbortSignal): Promise<void> {
-  await sleep(milliseconds, undefined, { signal }).catch(() => {})
-}
-
-/** With a signal that is aborted when one of two is; nothing stays behind in the one that lives longer. */
-async function withEither(
-  one: AbortSignal,
-  other: AbortSignal,
-  work: (either: AbortSignal) => Promise<void>,
-): Promise<void> {
-  if (one === other) return work(one)
-  const either = new AbortController()
-  const end = () => either.abort()
-  if (one.aborted || other.aborted) end()
-  one.addEventListener('abort', end)
-  other.addEventListener('abort', end)
-  try {
-    await work(either.signal)
-  } finally {
-    one.removeEventListener('abort', end)
-    other.removeEventListener('abort', end)
-  }
+/** The application that the database belongs to ends. */
+function isClosed(error: unknown): error is Error {
+  return error instanceof coreErrors.SQLA_ERR_CLOSED
 }
 
 function assertNumber(option: string, value: number | undefined): void {

@@ -161,12 +161,9 @@ export class Subscription implements AsyncIterableIterator<RecordedEvent> {
       )
       this.#pause = 0
       return page
-    } catch (err) {
-      if (this.#pause === 0) {
-        this.#log.warn({ err, position: this.#position }, 'events could not be read; it is tried again')
-      }
+    } catch (error) {
+      this.#log.distrust(this.#pause === 0 ? error : undefined)
       this.#pause = Math.min(Math.max(this.#pause * 2, FIRST_PAUSE), LAST_PAUSE)
-      this.#log.distrust()
       await sleep(this.#pause, undefined, { signal: this.#ending.signal, ref: false })
       return undefined
     }

@@ -95,7 +95,11 @@ export class Transcoder {
 
   #decode(name: unknown, plain: unknown, refuse: RefuseText): unknown {
     const transcoding = this.#byName.get(name)
-    if (transcoding === undefined) return refuse(`there is no transcoding named '${name}'`)
+    if (transcoding === undefined) {
+      return refuse(
+        `there is no transcoding named ${typeof name === 'string' ? `'${name}'` : 'as it is marked'}`,
+      )
+    }
     try {
       return transcoding.decode(plain)
     } catch (cause) {
@@ -171,7 +175,6 @@ class Encoding {
     return looksMarked ? marked(lookalike, lookalike.encode(result)) : result
   }
 
-  /** @param outer what the plain value must not contain: the instance itself, where it is one */
   /** @param outer what the value is in; the value itself, where it is an object */
   #mark(value: unknown, key: Key, outer: Place | undefined): object {
     const isPlace = outer?.value === value

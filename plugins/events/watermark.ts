@@ -104,7 +104,8 @@ export class Watermark {
       settled = Math.min(settled, floor)
     }
     this.#completed = this.#highest
-    this.#settled = Math.max(this.#settled, settled)
+    // Never less than before: no floor is lower than what was settled when it was laid.
+    this.#settled = settled
   }
 
   /** Begins a new epoch. */

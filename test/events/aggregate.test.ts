@@ -101,7 +101,9 @@ t.test('an aggregate is not made by new', async t => {
 const loopAppliers = {
   Begun: () => {},
   Looped: (loop: Loop) => loop.loop(),
-  Awaited: async () => {},
+  Awaited: async () => {
+    throw new RangeError('too late')
+  },
 }
 class Loop extends Aggregate<typeof loopAppliers> {
   static override readonly appliers = loopAppliers
@@ -240,8 +242,8 @@ t.test('data of former versions is brought to the present one, step by step', as
   t.same(former(3, { name }).data, { name })
   t.throws(() => former(4, { name }), { code: 'SQLA_ERR_EVENT_UNREADABLE', message: /version 4/ })
   t.throws(() => former(1, null), { code: 'SQLA_ERR_EVENT_UNREADABLE', cause: TypeError })
-  for (const version of [0, 1.5, '1', null]) {
-    t.throws(() => former(version, { name }), { code: 'SQLA_ERR_EVENT_UNREADABLE' })
+  for (const version of [0, -1, 1.5, '1', null]) {
+    t.throws(() => former(version, { name }), { code: 'SQLA_ERR_EVENT_UNREADABLE', message: /no version/ })
   }
 })
 
@@ -268,6 +270,10 @@ class Wallet extends Aggregate<typeof walletAppliers> {
   bytes = new Uint8Array([1, 2])
   secret: Buffer | undefined = Buffer.from('x')
   limit: number | undefined = 5
+
+  open(balance: Money) {
+    this.trigger('Opened', { balance })
+  }
 }
 
 function filledWallet(): Wallet {
@@ -340,6 +346,9 @@ t.test('a copy has nothing in common with the original that could change', async
   copy.bytes[0] = 9
   if (copy.secret !== undefined) copy.secret[0] = 9
   clearPending(copy, 1)
+  const other = copyOf(wallet, keepMoney)
+  other.open(new Money('1.00'))
+  t.equal(other.pendingEvents.length, 2)
   t.same({ ...wallet }, { ...filledWallet() })
   t.equal(wallet.pendingEvents.length, 1)
 })

@@ -57,7 +57,11 @@ t.test('another place, another length of the tag and other bytes are refused', a
   const refused = { code: 'SQLA_ERR_DECRYPTION' }
   t.throws(() => cipher.decrypt(secret, Buffer.from('elsewhere')), refused)
   t.throws(() => cipher.decrypt(secret.subarray(0, -4), aad), refused)
-  t.throws(() => cipher.decrypt(plain, aad), refused)
+  t.throws(() => cipher.decrypt(plain, aad), { ...refused, message: /not encrypted here/ })
+  t.throws(() => cipher.decrypt(secret.subarray(0, 10), aad), {
+    ...refused,
+    message: /a part of it is missing/,
+  })
   t.throws(() => cipher.decrypt(Buffer.of(), aad), refused)
   t.throws(() => cipher.decrypt(Buffer.of(1, 200), aad), refused)
 })
@@ -70,7 +74,8 @@ t.test('a key that is none is refused at once, and the message does not have it'
     { keys: { k: Buffer.alloc(33) }, current: 'k' },
     { keys: { k: '' }, current: 'k' },
     { keys: { k: 'topsecret' }, current: 'k' },
-    // 32 bytes if what is no base64 were passed over
+    // 32 bytes, if what is no base64 is passed over as Buffer.from() does
+    { keys: { k: `topsecret+${'A'.repeat(20)}!${'A'.repeat(13)}=` }, current: 'k' },
     { keys: { k: `topsecret!${Buffer.alloc(32, 9).toString('base64')}` }, current: 'k' },
     { keys: { k: Buffer.alloc(16), old: 'topsecret' }, current: 'k' },
     { keys: { k: undefined as unknown as string }, current: 'k' },

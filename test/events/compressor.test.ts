@@ -27,6 +27,9 @@ for (const [name, make] of Object.entries({ deflate, brotli })) {
   t.test(`${name}: states become smaller, and never larger`, async t => {
     const compressor = make()
     t.ok(compressor.compress(state).length < state.length / 5)
+    const short = Buffer.from(`{"data":"${'x'.repeat(150)}"}`)
+    t.same(Buffer.from(compressor.compress(short)), short)
+    t.ok(make({ minimum: 100 }).compress(short).length < short.length)
     const small = Buffer.from('{"data":{"name":"Fido"}}')
     t.same(Buffer.from(compressor.compress(small)), small)
     t.same(Buffer.from(make({ minimum: 0 }).compress(small)), small)

@@ -132,8 +132,8 @@ export async function followedApp(
       const projection = new Projection({
         name,
         create: async em => {
-          await em.execute(`create table if not exists ${table} (id int primary key, counted int not null)`)
-          const ignore = view.dialect === 'mysql' ? 'ignore' : ''
+          const [missing, ignore] = view.dialect === 'mysql' ? ['if not exists', 'ignore'] : ['', '']
+          await em.execute(`create table ${missing} ${table} (id int primary key, counted int not null)`)
           await em.execute(`insert ${ignore} into ${table} values (1, 0)`)
         },
         drop: em => em.execute(`drop table if exists ${table}`),

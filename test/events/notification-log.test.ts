@@ -161,6 +161,7 @@ await onEveryBackend(
         },
       })
       await school.register('before')
+      t.equal((await school.notificationLog.select()).length, 1)
       t.equal((await app.inject({ method: 'POST', url: '/' })).json(), 1)
       t.equal((await school.notificationLog.select()).length, 2)
     })

@@ -97,6 +97,12 @@ await onEveryBank(t, async (t, { bank, lines, total }) => {
     await until(() => outbox.status.state === 'retrying', 'it tries again')
     await outbox.stop()
     t.equal(outbox.status.state, 'stopped')
+    const sent: string[] = []
+    const again = outboxOf({ name: outbox.name, publish: ({ id }) => sent.push(id) })
+    await again.start()
+    await again.wait(await bank.settled(), { timeout: 20_000 })
+    t.equal(sent.length, await total(), 'what could not be published is not lost')
+    await again.stop()
   })
 
   t.test('options that make no sense are refused', async t => {

@@ -1,8 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
+import type { Settled } from '../../plugins/events/log-poller.ts'
+import { LogReader } from '../../plugins/events/log-reader.ts'
+import { sourceOf } from '../../plugins/events/source.ts'
 import { Account, onEveryBank, Tally, until } from './followed-app.ts'
 
-await onEveryBank(t, async (t, { bank, counting, sql, total, lines }) => {
+await onEveryBank(t, async (t, { bank, backend, counting, sql, total, lines }) => {
   t.test('what is saved is projected, and can be waited for', async t => {
     const { runner, count } = await counting(t)
     await runner.start()
@@ -141,8 +144,44 @@ await onEveryBank(t, async (t, { bank, counting, sql, total, lines }) => {
       runner.wait(settled, { timeout: 20_000 }),
       filtered.wait(settled, { timeout: 20_000 }),
     ])
+    // A crash of the server would give such a place to another event.
+    const last = (await bank.recorder.maxNotificationId()) as number
+    t.equal(runner.status.position, last)
+    t.equal(filtered.status.position, last)
     const [recording] = await bank.save(Account.open('Eve').deposit(1))
     await filtered.wait(recording === undefined ? [] : [recording], { timeout: 20_000 })
+  })
+
+  t.test('what was settled before a crash is settled no more', async t => {
+    const reader = new LogReader(sourceOf(bank), {
+      topics: undefined,
+      batch: 2,
+      failure: error => error as Error,
+    })
+    const now = (await reader.advance(
+      { epoch: 0, settled: 0 },
+      performance.now() + 10_000,
+      new AbortController().signal,
+    )) as Settled
+    const page = await reader.page(0, now)
+    t.equal(page?.events.length, 2)
+    t.equal(page?.isLast, false)
+    t.ok((await reader.lastingPlace(now)) > 0)
+    const before = { ...now, epoch: now.epoch - 1 }
+    t.equal(await reader.page(0, before), undefined)
+    t.equal(await reader.lastingPlace(before), 0)
+  })
+
+  t.test('whoever starts it inside of a transaction lends it nothing', async t => {
+    const { runner, count } = await counting(t)
+    let starting: Promise<void> | undefined
+    await bank.transaction(async () => {
+      // SQLite has one connection, which the transaction has.
+      starting = runner.start()
+    })
+    await starting
+    await runner.wait(await bank.save(Account.open('Ada')), { timeout: 20_000 })
+    t.equal(await count(), await total())
   })
 
   t.test('a position that nothing has come to times out, and a signal ends the waiting', async t => {
@@ -252,5 +291,24 @@ await onEveryBank(t, async (t, { bank, counting, sql, total, lines }) => {
     })
     await creating.start()
     await creating.wait(await bank.settled(), { timeout: 20_000 })
+  })
+
+  if (backend.dialect !== 'postgresql') return
+  t.test('connections that are cut are no reason to stop', async t => {
+    const { runner, count } = await counting(t, { runner: { batch: 10 } })
+    await bank.busy(400)
+    await runner.start()
+    for (let cut = 1; cut <= 5; cut++) {
+      const before = runner.status.position ?? 0
+      await until(() => (runner.status.position ?? 0) > before || cut > 4, 'it goes on')
+      await sql(
+        'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+      )
+    }
+    await runner.wait(await total().then(() => bank.recorder.maxNotificationId() as Promise<number>), {
+      timeout: 20_000,
+    })
+    t.equal(await count(), await total())
+    t.equal(runner.status.state, 'running')
   })
 })

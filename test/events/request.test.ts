@@ -53,6 +53,7 @@ function routes(app: FastifyInstance): void {
       .transaction(async session => {
         session.persist(session.create(Invoice, { dog: `${name}-undone` }))
         await school.register(`${name}-undone`)
+        await session.flush()
         throw new TypeError('this one not')
       })
       .catch(() => {})

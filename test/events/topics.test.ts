@@ -25,6 +25,10 @@ t.test('topics are found by name, and belong to a class', async t => {
   t.throws(() => topics.topicOf(Dog, 'Gone'), { code: 'SQLA_ERR_EVENT_UNKNOWN', message: /Dog\.Barked/ })
   class Cat extends Dog {}
   t.throws(() => topics.topicOf(Cat, 'Barked'), { code: 'SQLA_ERR_EVENT_UNKNOWN' })
+  class Impostor extends Dog {
+    static override readonly topic = 'Dog'
+  }
+  t.throws(() => topics.topicOf(Impostor, 'Barked'), { code: 'SQLA_ERR_EVENT_UNKNOWN' })
 })
 
 t.test('there may be no aggregates at all', async t => {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { defineConfig as sqliteConfig } from '@mikro-orm/sqlite'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import { errors, OriginatorVersionConflictError } from '../../plugins/events/index.ts'
@@ -118,6 +119,24 @@ await onEveryBackend(t, (t, backend) => {
       t.same((await registered()).sort(), [beside, others[1], others[3]].sort())
     },
   )
+
+  t.test('what is recorded beside an open savepoint is not undone with it', async t => {
+    const { school, registered } = await schoolOn(t, backend)
+    const [a = '', b = ''] = litter('a', 'b')
+    await school.transaction(async () => {
+      const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
+      const savepoint = school.transaction(async () => {
+        await school.register(a)
+        begin()
+        await sleep(20)
+        throw new TypeError('not a')
+      })
+      await begun
+      const [inner, outer] = await Promise.allSettled([savepoint, school.register(b)])
+      t.same([inner.status, outer.status], ['rejected', 'fulfilled'])
+    })
+    t.same(await registered(), [b])
+  })
 
   t.test('the session of a transaction can be given on, by hand or to other helpers', async t => {
     const { school, registered } = await schoolOn(t, backend)
@@ -242,13 +261,13 @@ function isConflict(error: unknown): boolean {
 await onEveryBackend(
   t,
   (t, backend) => {
-    async function twoEngines(t: Test, one: TestBackend) {
-      // The same name in two applications, so MikroORM takes them for the same context.
-      const first = await schoolOn(t, one)
+    async function twoEngines(t: Test) {
+      const first = await schoolOn(t, backend)
+      // Another application, whose engine has the same name: MikroORM takes both for the same context.
       const app = Fastify()
       t.teardown(() => app.close())
       await app.register(sqlAssist, {
-        engines: { writer: { orm: one.options({ entities: [Invoice] }) } },
+        engines: { writer: { orm: sqliteConfig({ dbName: ':memory:', entities: [Invoice] }) } },
       })
       const engine = app.sqlAssist.engines.get('writer')
       const other = new TrainingSchool({ on: engine, aggregates: [Dog], name: 'other' })
@@ -259,7 +278,7 @@ await onEveryBackend(
     t.test(
       'an application on another engine is not part of a transaction, though the engine is called the same',
       async t => {
-        const { school, other, registered } = await twoEngines(t, backend)
+        const { school, other, registered } = await twoEngines(t)
         const [a = '', b = '', c = ''] = litter('a', 'b', 'c')
         await t.rejects(
           school.transaction(async () => {

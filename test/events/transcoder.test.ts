@@ -125,6 +125,7 @@ t.test('what looks like a mark is none', async t => {
     t.strictSame(typed(through(value)), typed(value))
   }
   t.strictSame(through({ _type_: undefined, a: 1 }), { a: 1 })
+  t.strictSame(through({ _type_: 1, a: undefined }), { _type_: 1 })
 })
 
 t.test('undefined is left out of objects, and keeps its place in arrays, Maps and Sets', async t => {
@@ -135,6 +136,11 @@ t.test('undefined is left out of objects, and keeps its place in arrays, Maps an
   t.strictSame(through([, 1]), [undefined, 1])
   t.strictSame(through(new Map([[undefined, undefined]])), new Map([[undefined, undefined]]))
   t.strictSame(through(new Set([undefined])), new Set([undefined]))
+})
+
+t.test('a Date that is none comes back as one that is none', async t => {
+  const { at } = through({ at: new Date(Number.NaN) }) as { at: Date }
+  t.ok(at instanceof Date && Number.isNaN(at.getTime()))
 })
 
 t.test('a field called __proto__ is data, never a prototype', async t => {
@@ -255,11 +261,18 @@ t.test('a transcoding that fails is named', async t => {
   const reading = new Transcoder([{ ...money, encode: String, decode: fail }])
   t.match(unreadable({ _type_: 'money', _data_: '1' }, reading), [/'money'/, failure])
   const itself = new Transcoder([{ ...money, encode: (value: Money) => value, decode: fail }])
-  t.match(refusal({ a: new Money('1') }, itself), ['data.a', /itself/])
+  t.match(refusal({ a: new Money('1') }, itself), ['data.a', /encoded as itself/])
+  const big: Transcoding<bigint> = {
+    name: 'big',
+    is: value => typeof value === 'bigint',
+    encode: value => value,
+    decode: BigInt,
+  }
+  t.match(refusal({ a: 1n }, new Transcoder([big])), ['data.a', /encoded as itself/])
 })
 
 t.test('a mark that nobody knows is refused, also by the names of what every object has', async t => {
-  for (const name of ['money', 'constructor', '__proto__', 1, null]) {
+  for (const name of ['money', 'constructor', '__proto__', 1, null, { toString: 1 }]) {
     t.match(unreadable({ a: { _type_: name, _data_: '1' } }), [/no transcoding/])
   }
 })

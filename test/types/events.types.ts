@@ -116,6 +116,33 @@ expectTypeOf(puppy).toEqualTypeOf<Puppy>()
 expectTypeOf(puppy).toExtend<Dog>()
 void Puppy.create('Registered', { name: 'Fifi' }).chew('sock')
 
+const catAppliers = {
+  Born: (cat: Cat, { name }: { name: string }) => {
+    cat.name = name
+  },
+}
+
+class Cat extends Aggregate<typeof catAppliers> {
+  static override readonly appliers = catAppliers
+  static override readonly topic = 'Cat'
+  static override readonly snapshotVersion = 2
+
+  name = ''
+
+  again() {
+    this.trigger('Born', { name: 'Tom' })
+    // @ts-expect-error: there is no such event
+    this.trigger('Chewed', { what: 'shoe' })
+    // @ts-expect-error: not all of its data
+    this.trigger('Born', {})
+  }
+}
+expectTypeOf(Cat.create('Born', { name: 'Tom' })).toEqualTypeOf<Cat>()
+expectTypeOf(Cat).toExtend<AggregateClass>()
+// @ts-expect-error: it has no appliers of that shape
+class Bird extends Aggregate<{ Born: string }> {}
+void Bird
+
 class Money {
   readonly text: string
   constructor(text: string) {

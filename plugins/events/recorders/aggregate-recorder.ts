@@ -111,7 +111,7 @@ export class AggregateRecorder {
         events.flatMap(parametersOf),
       )
     } catch (error) {
-      throw conflictOf(error, this.table, events)
+      throw conflictOf(error, this.table, events, false)
     }
   }
 }

@@ -3,7 +3,7 @@ import { counterOf, WRONG_ISOLATION } from '../create-tables.ts'
 import { errors } from '../errors.ts'
 import { LOCK_SPACE, lockKey } from '../log-lock.ts'
 import type { StoredEvent, Tracking } from '../stored-event.ts'
-import type { EventTables, Ordering } from '../tables.ts'
+import type { EventTable, EventTables, Ordering } from '../tables.ts'
 import { dialectOf } from './dialect.ts'
 import { COLUMNS, parametersOf } from './rows.ts'
 import { type Track, trackIn, trackingConflict, trackStatement } from './track.ts'
@@ -35,7 +35,7 @@ export function insertInto(em: SqlEm, tables: EventTables, ordering: Ordering): 
   const insert =
     dialect === 'postgresql'
       ? insertOfPostgres(tables, ordering)
-      : tracked(
+      : trackedBefore(
           trackIn(em, tables.tracking),
           dialect === 'mysql' ? counted(tables, counterOf(tables, em)) : returning(tables),
         )
@@ -47,7 +47,7 @@ export function insertInto(em: SqlEm, tables: EventTables, ordering: Ordering): 
       } catch (error) {
         throw isWrongIsolation(error)
           ? wrongIsolation({ cause: error })
-          : conflictOf(error, tables.events, events)
+          : conflictOf(error, tables.events, events, true)
       }
     },
   }
@@ -63,28 +63,21 @@ export function insertInto(em: SqlEm, tables: EventTables, ordering: Ordering): 
  */
 function insertOfPostgres({ events, tracking }: EventTables, ordering: Ordering): Insert {
   const isLate = ordering === 'strict'
-  const settled = isLate
-    ? undefined
-    : `settled as materialized (select pg_advisory_xact_lock_shared(${LOCK_SPACE}, ${lockKey(events)}))`
-  const moved = `tracked as (${trackStatement(tracking)})`
-  const returned = isLate ? "current_setting('transaction_isolation') as isolation" : 'id'
-  const statement = (isTracked: boolean): [head: string, tail: string] => {
-    const parts = [settled, isTracked ? moved : undefined].filter(part => part !== undefined)
-    const from = [settled && 'settled, ', isTracked ? 'tracked, ' : ''].join('')
-    const head = parts.length === 0 ? '' : `with ${parts.join(', ')} `
-    return [
-      `${head}insert into ${events.sql} (${COLUMNS}) select v.a, v.b, v.c, v.d from ${from}(values (?::uuid, ?::bigint, ?::text, ?::bytea)`,
-      `) v(a, b, c, d) returning ${returned}`,
-    ]
+  const settled: Before = {
+    name: 'settled',
+    sql: `materialized (select pg_advisory_xact_lock_shared(${LOCK_SPACE}, ${lockKey(events)}))`,
   }
-  const plain = statement(false)
-  const withTracking = statement(true)
+  const tracked: Before = { name: 'tracked', sql: `(${trackStatement(tracking)})` }
+  const before = isLate ? [] : [settled]
+  const plain = headOf(events, before)
+  const withTracking = headOf(events, [...before, tracked])
+  const returned = isLate ? "current_setting('transaction_isolation') as isolation" : 'id'
   return async (em, batch, tracking) => {
-    const [head, tail] = tracking === undefined ? plain : withTracking
+    const head = tracking === undefined ? plain : withTracking
     const parameters = batch.flatMap(parametersOf)
     if (tracking !== undefined) parameters.unshift(tracking.applicationName, tracking.notificationId)
     const rows: { id?: number | string; isolation?: string }[] = await em.execute(
-      `${head}${', (?, ?, ?, ?)'.repeat(batch.length - 1)}${tail}`,
+      `${head}${', (?, ?, ?, ?)'.repeat(batch.length - 1)}) v(a, b, c, d) returning ${returned}`,
       parameters,
     )
     if (tracking !== undefined && rows.length === 0) throw trackingConflict(tracking)
@@ -95,7 +88,23 @@ function insertOfPostgres({ events, tracking }: EventTables, ordering: Ordering)
   }
 }
 
-function tracked(track: Track, insert: Insert): Insert {
+/** A part of a statement that runs before its rows are inserted. */
+interface Before {
+  readonly name: string
+  readonly sql: string
+}
+
+/** Up to the first of the rows, which tells what the types are. */
+function headOf({ sql }: EventTable, parts: readonly Before[]): string {
+  const before = parts.map(part => `${part.name} as ${part.sql}`).join(', ')
+  const from = parts.map(({ name }) => `${name}, `).join('')
+  return (
+    `${before && `with ${before} `}insert into ${sql} (${COLUMNS}) ` +
+    `select v.a, v.b, v.c, v.d from ${from}(values (?::uuid, ?::bigint, ?::text, ?::bytea)`
+  )
+}
+
+function trackedBefore(track: Track, insert: Insert): Insert {
   return async (em, events, tracking) => {
     if (tracking !== undefined && !(await track(em, tracking))) throw trackingConflict(tracking)
     return insert(em, events)

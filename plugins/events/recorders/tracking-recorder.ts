@@ -125,7 +125,7 @@ export class TrackingRecorder {
     for (let pause = SHORTEST_PAUSE; !over.aborted; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
       const move = this.#moves.next(name)
       try {
-        if (await this.hasTrackingId(name, id)) return
+        if ((await this.hasTrackingId(name, id)) || over.aborted) return
         const rested = new AbortController()
         const end = (): void => rested.abort()
         over.addEventListener('abort', end, { once: true })

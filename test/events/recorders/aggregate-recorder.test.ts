@@ -14,7 +14,8 @@ const ROLES: [name: string, of: (store: TestStore) => AggregateRecorder][] = [
   ['snapshots', store => store.snapshots],
 ]
 
-await onEveryStore(t, async (t, { backend, make, sql }) => {
+await onEveryStore(t, async (t, { backend, ordering, make, sql }) => {
+  const isLate = backend.dialect === 'postgresql' && ordering === 'strict'
   for (const [role, of] of ROLES) {
     await t.test(role, async t => {
       const store = await make()
@@ -68,8 +69,8 @@ await onEveryStore(t, async (t, { backend, make, sql }) => {
         const id = randomUUID()
         // In another order, as another writer might have.
         for (const version of [3, 1, 5, 2, 4]) await recorder.insertEvents([event(id, version)])
-        const LIMITS = [undefined, 1, 2, 5, 9]
-        const BOUNDS = [undefined, 0, 1, 3, 5, 6]
+        const LIMITS = [undefined, 2, 9]
+        const BOUNDS = [undefined, 0, 3, 5]
         for (const gt of BOUNDS) {
           for (const lte of BOUNDS) {
             for (const desc of [undefined, false, true]) {
@@ -199,6 +200,19 @@ await onEveryStore(t, async (t, { backend, make, sql }) => {
         await sql(`create unique index ${index} on ${unique.tables.events.sql} (${column})`)
         await unique.application.insertEvents([event(id, 1)])
         const error = await unique.application.insertEvents([event(id, 2)]).catch(error => error)
+        t.equal(error.name, 'UniqueConstraintViolationException')
+      })
+
+      t.test('nor is an id that is there, after somebody has set back the numbers', async t => {
+        if (role === 'snapshots' || backend.dialect === 'sqlite' || isLate) return
+        const { application, tables } = await make()
+        await application.insertEvents(events(2))
+        await sql(
+          backend.dialect === 'mysql'
+            ? `update ${tables.events.sql.replace('events', 'events_counter')} set last = 0`
+            : `alter table ${tables.events.sql} alter column id restart with 1`,
+        )
+        const error = await application.insertEvents(events(1)).catch(error => error)
         t.equal(error.name, 'UniqueConstraintViolationException')
       })
 

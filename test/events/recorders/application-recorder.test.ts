@@ -16,7 +16,7 @@ const idsOf = (found: readonly Notification[]): number[] => found.map(({ id }) =
 const all = (store: TestStore): Promise<Notification[]> =>
   store.application.selectNotifications({ limit: 100_000 })
 
-await onEveryStore(t, async (t, { backend, ordering, make, engine }) => {
+await onEveryStore(t, async (t, { backend, ordering, make, engine, sql }) => {
   const isLate = backend.dialect === 'postgresql' && ordering === 'strict'
 
   t.test('an empty log has no notifications', async t => {
@@ -299,6 +299,54 @@ await onEveryStore(t, async (t, { backend, ordering, make, engine }) => {
         .map(one => one.originatorVersion)
       if (versions.some((version, place) => version !== place + 1)) t.fail(`not in order: ${versions}`)
     }
+  })
+
+  t.test('strict ordering has no gaps under writers that roll back, wholly and in part', async t => {
+    if (ordering !== 'strict') return
+    const store = await make()
+    let expected = 0
+    const commits: string[] = []
+    const writer = async (seed: number): Promise<void> => {
+      for (let round = 0; round < 12; round++) {
+        const id = randomUUID()
+        const fate = (seed + round) % 4
+        await store.datastore
+          .transaction(async () => {
+            await store.application.insertEvents(events(2, id))
+            const inner = store.datastore.transaction(async () => {
+              await store.application.insertEvents(events(2, id, 3))
+              if (fate === 1) throw new Error('part')
+            })
+            await inner.catch(() => {})
+            if (fate !== 1) return fate === 2 ? Promise.reject(new Error('all')) : undefined
+            await store.application.insertEvents(events(1, id, 3))
+          })
+          .then(
+            () => {
+              expected += fate === 1 ? 3 : 4
+              commits.push(id)
+            },
+            error => {
+              if (error.message !== 'all') throw error
+            },
+          )
+      }
+    }
+    await Promise.all([0, 1, 2, 3, 4, 5, 6, 7].map(writer))
+    const found = await store.application.selectNotifications({ limit: 10_000 })
+    t.equal(found.length, expected)
+    t.ok(found.every(({ id }, place) => id === place + 1))
+    t.same(await sql(`select id from ${store.tables.events.sql} where id < 1`), [])
+    // Those of a transaction are side by side.
+    const runs = found.filter(({ originatorId }, place) => originatorId !== found[place - 1]?.originatorId)
+    t.equal(runs.length, new Set(commits).size)
+    t.ok(
+      found.every(
+        (one, place) =>
+          one.originatorId !== found[place - 1]?.originatorId ||
+          one.originatorVersion === (found[place - 1]?.originatorVersion ?? 0) + 1,
+      ),
+    )
   })
 
   t.test('two writers of 5,000 events each get ids that do not interleave', async t => {

@@ -88,6 +88,23 @@ await onEveryStore(t, async (t, { backend, ordering, make, engine, sql }) => {
     if (backend.dialect === 'mysql') await sql('drop table E_counter')
   })
 
+  t.test('every log has a channel of its own, that PostgreSQL takes', async t => {
+    const em = engine.orm.em as never
+    const [long, wide] = ['s'.repeat(44), 'ß'.repeat(22)]
+    const logs = [
+      {},
+      { schema: 'a' },
+      { schema: long, tables: { events: 'a' } },
+      { schema: long, tables: { events: 'b' } },
+      { schema: wide, tables: { events: wide } },
+      { schema: wide, tables: { events: 'ß' } },
+    ]
+    const channels = logs.map(options => eventTables(em, options).channel)
+    t.same(channels.slice(0, 2), ['sqlassist_stored_events', 'sqlassist_a_stored_events'])
+    t.equal(new Set(channels).size, logs.length)
+    for (const channel of channels) t.ok(Buffer.byteLength(channel) < 64, channel)
+  })
+
   t.test('names that cannot be one are refused', async t => {
     const em = engine.orm.em as never
     for (const name of [

@@ -1,6 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Datastore } from '../../../plugins/events/datastore.ts'
+import { Moves } from '../../../plugins/events/recorders/moves.ts'
 import { TrackingRecorder } from '../../../plugins/events/recorders/tracking-recorder.ts'
 import type { SqlEm } from '../../../src/index.ts'
 import { onEveryStore } from './stores.ts'
@@ -166,6 +167,29 @@ await onEveryStore(t, async (t, { backend, ordering, make, engine, sql }) => {
     })
     await Promise.all(waiting)
     t.same([...woken].sort(), ['a 2', 'a 5', 'b 1'])
+  })
+
+  t.test('what is not committed is told to nobody', async t => {
+    const store = await make()
+    const move = Moves.of(engine, store.tables.tracking).next('a')
+    let isMade = false
+    const made = move.made.then(() => {
+      isMade = true
+    })
+    const record = async (notificationId: number): Promise<void> => {
+      await store.tracking.insertTracking({ applicationName: 'a', notificationId })
+      await setImmediate()
+      t.notOk(isMade)
+    }
+    const failure = store.datastore.transaction(async () => {
+      await record(1)
+      throw new Error('no')
+    })
+    await t.rejects(failure, { message: 'no' })
+    await store.datastore.transaction(() => record(2))
+    await made
+    t.ok(isMade)
+    move.forget()
   })
 
   t.test('and at once, not with the next look', async t => {
