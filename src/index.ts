@@ -29,7 +29,7 @@ export {
   errorTable,
   type SqlAssistErrorCode,
 } from './errors.ts'
-export type { RunOptions } from './lifecycle/run.ts'
+export { type RunOptions, runOn } from './lifecycle/run.ts'
 export type {
   AutocommitOptions,
   CommitMode,

@@ -6,7 +6,7 @@ import { Registry } from './engines/registry.ts'
 import { hasReplicas } from './engines/servers.ts'
 import { errors } from './errors.ts'
 import { addHooks } from './lifecycle/hooks.ts'
-import { type RunOptions, runScope } from './lifecycle/run.ts'
+import { bindRun, type RunOptions, runScope } from './lifecycle/run.ts'
 import { LiveList } from './live-list.ts'
 import { type EngineOptions, type SqlAssistOptions, validatePluginOptions } from './options.ts'
 import { TokenSigner } from './routing/causal-token.ts'
@@ -116,6 +116,7 @@ async function register(app: FastifyInstance, options: SqlAssistOptions): Promis
         },
         enumerable: true,
       })
+      bindRun(engine, (fn, runOptions) => sqlAssist.run(fn, runOptions))
     },
   )
   const figures = newRoutingFigures()

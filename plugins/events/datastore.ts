@@ -1,7 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { TransactionContext } from '@mikro-orm/core'
-import { afterCommit, type Engine, type SqlEm } from '../../src/index.ts'
-import { inTransaction } from './engine-transaction.ts'
+import { afterCommit, type Engine, runOn, type SqlEm } from '../../src/index.ts'
 
 /** @param isCertain whether all that had been done then is committed now, nothing of it having been undone */
 type Callback = (isCertain: boolean) => void
@@ -71,7 +70,8 @@ export class Datastore {
   /** Runs one statement, which commits by itself unless a transaction is open. */
   async run<R>(work: (em: SqlEm) => Promise<R>): Promise<R> {
     await this.#savepointsEnded()
-    return work(this.#current ?? forkOf(this.engine as Engine))
+    const current = this.#current
+    return current === undefined ? runOn(this.engine as Engine, work, { autocommit: true }) : work(current)
   }
 
   /** Runs several statements, all of them or none. Inside a transaction they are part of it, without a savepoint. */
@@ -95,7 +95,11 @@ export class Datastore {
     }
     const engine = this.engine as Engine
     const callbacks: Callback[] = []
-    const result = await inTransaction(engine, em => enter({ engine, em, outer, callbacks }, work))
+    const run = (em: SqlEm) => enter({ engine, em, outer, callbacks }, work)
+    // A session of an autocommit engine has no transaction of its own.
+    const result = await runOn(engine, session =>
+      session.isInTransaction() ? run(session) : session.transactional(em => run(em as SqlEm)),
+    )
     for (const callback of callbacks) callback(true)
     return result
   }
@@ -138,11 +142,6 @@ export class Datastore {
     callback(true)
     return true
   }
-}
-
-/** Asked without the context, which knows engines by a name only, and one of another application may have the same. */
-function forkOf(engine: Engine): SqlEm {
-  return engine.orm.em.fork({ disableContextResolution: true }) as SqlEm
 }
 
 function openOne(unit: Unit | undefined): Unit | undefined {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BasePostgreSqlPlatform } from '@mikro-orm/sql'
 import type { Engine } from '../../src/index.ts'
+import { silent } from './abortable.ts'
 import type { ApplicationLog } from './application.ts'
 import type { EventTable } from './tables.ts'
 
@@ -145,45 +146,49 @@ export class Leadership {
       keepAlive: true,
       connectionTimeoutMillis: PATIENCE,
     })
+    const lost = new AbortController()
     this.#client = client
-    this.#lost = new AbortController()
+    this.#lost = lost
     client.on('error', () => this.#drop(client))
     client.on('end', () => this.#drop(client))
-    await client.connect()
+    // Of a client that is ended meanwhile, pg says nothing any more.
+    const dropped = silent(Promise.withResolvers<never>())
+    lost.signal.addEventListener('abort', () => dropped.reject(new RangeError('the connection was given up')))
+    await Promise.race([client.connect(), dropped.promise])
     // The server gives up sooner than by default on a machine that has vanished without a word.
     await within(client.query(KEEPALIVES), PATIENCE)
     return client
   }
 
-  /** Ends the connection, and with it the term. */
+  /** Gives up what was won, at once, and is no candidate any more. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    const client = this.#detach()
+    if (client === undefined) return
+    await within(client.end(), CLOSE_PATIENCE).catch(() => {})
+    client.connection.stream.destroy()
+  }
+
+  /** The connection is of no use any more. */
   #drop(one: Client | undefined = this.#client): void {
     if (one === undefined || one !== this.#client) return
-    clearInterval(this.#heartbeat)
-    this.#heartbeat = undefined
-    this.#client = undefined
-    this.#lost?.abort()
-    this.#lost = undefined
-    one.removeAllListeners()
-    // A socket may still fail while it is closed.
-    one.on('error', () => {})
+    this.#detach()
     void one.end().catch(() => {})
     one.connection.stream.destroy()
   }
 
-  /** Gives up what was won, at once, and is no candidate any more. */
-  async close(): Promise<void> {
-    this.#isClosed = true
-    const client = this.#client
-    if (client === undefined) return
+  /** Ends the term. @returns the connection, which nobody listens to any more */
+  #detach(): Client | undefined {
     clearInterval(this.#heartbeat)
     this.#heartbeat = undefined
+    const client = this.#client
     this.#client = undefined
     this.#lost?.abort()
     this.#lost = undefined
-    client.removeAllListeners()
-    client.on('error', () => {})
-    await within(client.end(), CLOSE_PATIENCE).catch(() => {})
-    client.connection.stream.destroy()
+    client?.removeAllListeners()
+    // A socket may still fail while it is closed.
+    client?.on('error', () => {})
+    return client
   }
 }
 

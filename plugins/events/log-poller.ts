@@ -119,6 +119,11 @@ export class LogPoller {
     }
   }
 
+  /** Resolves when an epoch has ended. */
+  async lost(epoch: number, signal: AbortSignal): Promise<void> {
+    while (this.#look.epoch === epoch) await this.#nextLook(signal)
+  }
+
   /** Resolves when all is settled that a look has found which begins from now on. */
   async settle(signal: AbortSignal): Promise<number> {
     const first = this.#looks + 1

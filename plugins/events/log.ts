@@ -95,16 +95,19 @@ export class Log {
    */
   async settled({ patience = SETTLE_PATIENCE }: { readonly patience?: number } = {}): Promise<number> {
     const release = this.#use(false)
-    const late = new AbortController()
-    const timer = setTimeout(() => late.abort(), patience)
+    const ended = new AbortController()
+    const end = () => ended.abort()
+    const timer = setTimeout(end, patience)
+    this.closing.addEventListener('abort', end)
     try {
-      return await this.#poller.settle(AbortSignal.any([late.signal, this.closing]))
+      return await this.#poller.settle(ended.signal)
     } catch {
       this.closing.throwIfAborted()
       if (this.#poller.failure !== undefined) throw this.#poller.failure
       return this.#poller.state.settled
     } finally {
       clearTimeout(timer)
+      this.closing.removeEventListener('abort', end)
       release()
     }
   }
@@ -116,14 +119,20 @@ export class Log {
    * @throws the reason of `signal`, or SQLA_ERR_CLOSED when the log is closed meanwhile
    */
   async changes(after: number, signal?: AbortSignal): Promise<number> {
-    const ended = signal === undefined ? this.closing : AbortSignal.any([signal, this.closing])
+    signal?.throwIfAborted()
     const release = this.hold()
+    const ended = new AbortController()
+    const end = () => ended.abort(this.closing.aborted ? this.closing.reason : signal?.reason)
+    const sources = signal === undefined ? [this.closing] : [this.closing, signal]
+    for (const source of sources) source.addEventListener('abort', end)
     try {
+      // Of whatever epoch: here only the number counts.
       for (let seen = { epoch: 0, settled: 0 }; ; ) {
-        seen = await this.#poller.advance(seen, ended)
+        seen = await this.#poller.advance(seen, ended.signal)
         if (seen.settled > after) return seen.settled
       }
     } finally {
+      for (const source of sources) source.removeEventListener('abort', end)
       release()
     }
   }
@@ -162,6 +171,11 @@ export class Log {
   /** Resolves when more is known than what was `seen`. Whoever waits must {@link hold}. */
   advance(seen: Settled, signal: AbortSignal): Promise<Settled> {
     return this.#poller.advance(seen, signal)
+  }
+
+  /** Resolves when an epoch has ended. Whoever waits must {@link hold}. */
+  lost(epoch: number, signal: AbortSignal): Promise<void> {
+    return this.#poller.lost(epoch, signal)
   }
 
   /** Whether an epoch has gone on until now: what was read before was settled. */

@@ -142,13 +142,25 @@ export class Subscription implements AsyncIterableIterator<RecordedEvent> {
     const ended = this.#ending.signal
     const now = await this.#log.advance(this.#scanned, ended)
     const start = Math.max(this.#position, this.#scanned.epoch === now.epoch ? this.#scanned.settled : 0)
-    const page = start < now.settled ? await this.#read(start, now.settled) : []
+    const page = start < now.settled ? await this.#readIn(now, start) : []
     // A server that has crashed may give numbers again which were settled before: whatever was read is no page then.
     if (ended.aborted || page === undefined || !(await this.#log.confirm(now.epoch))) return
     const last = page.length < this.#batch ? undefined : page.at(-1)
     this.#scanned = { epoch: now.epoch, settled: last?.id ?? now.settled }
     this.#page = page
     this.#delivered = 0
+  }
+
+  /** @returns undefined when that could not be read, or the log was lost meanwhile: then the answer may never come */
+  async #readIn({ epoch, settled }: Settled, start: number): Promise<Notification[] | undefined> {
+    const read = new AbortController()
+    const lost = this.#log.lost(epoch, read.signal)
+    try {
+      return await Promise.race([this.#read(start, settled), lost.then(() => undefined)])
+    } finally {
+      lost.catch(() => {})
+      read.abort()
+    }
   }
 
   /** @returns undefined when it could not be read, after a pause */

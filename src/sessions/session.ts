@@ -23,7 +23,7 @@ export class Session {
     this.container = container
     const { parts, forkEntityManager } = factoryOf(engine)
     const context = contextOf(engine, container)
-    if (engine.hasTransaction) {
+    if (engine.hasTransaction && !container.owner.autocommit) {
       const connection = new TransactionConnection(context, container.owner)
       this.connection = connection
       this.#transaction = new LazyTransaction(parts, connection)
@@ -39,7 +39,7 @@ export class Session {
 
   /** Whether a commit or rollback of the request concerns it. */
   get isTransactional(): boolean {
-    return this.engine.hasTransaction && !this.engine.readOnly
+    return this.#transaction instanceof LazyTransaction && !this.engine.readOnly
   }
 
   /** Commits what was flushed; does nothing where no statement began a transaction. */

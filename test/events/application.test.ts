@@ -146,6 +146,16 @@ await onEveryBackend(t, (t, backend) => {
     t.same(seen, ['Fido', 'Rex', 'Buster'])
   })
 
+  t.test('a subscription of a session outlives it', async t => {
+    const { school, app } = await schoolOn(t, backend)
+    const { subscription } = await app.sqlAssist.run(async db => ({
+      subscription: school.at(db.writer).subscribe(),
+    }))
+    await school.register('Fido')
+    t.match(await subscription.next(), { done: false, value: { data: { name: 'Fido' } } })
+    await subscription.return()
+  })
+
   t.test('closed, it ends its subscriptions, and those of nobody else', async t => {
     const { school } = await schoolOn(t, backend)
     const other = new TrainingSchool({ ...school.options })

@@ -33,12 +33,25 @@ async function without(t: Test, scope: string): Promise<string> {
   return directory
 }
 
+async function run(cwd: string): Promise<unknown> {
+  const { stdout } = await promisify(execFile)(process.execPath, ['program.ts'], { cwd })
+  return JSON.parse(stdout)
+}
+
 t.test('without Emmett the plugin can be used, and its event store says what is missing', async t => {
   const cwd = await without(t, '@event-driven-io')
-  const { stdout } = await promisify(execFile)(process.execPath, ['program.ts'], { cwd })
-  t.strictSame(JSON.parse(stdout), {
+  t.strictSame(await run(cwd), {
     code: 'SQLA_ERR_EMMETT_PACKAGE',
     message: '@event-driven-io/emmett is not installed. Install it: npm i @event-driven-io/emmett',
     cause: 'ERR_MODULE_NOT_FOUND',
   })
+})
+
+t.test('that a package is missing which Emmett needs is another matter', async t => {
+  const cwd = await without(t, '@event-driven-io')
+  const emmett = join(cwd, 'node_modules/@event-driven-io/emmett')
+  await mkdir(emmett, { recursive: true })
+  await writeFile(join(emmett, 'package.json'), '{ "type": "module", "exports": "./index.js" }')
+  await writeFile(join(emmett, 'index.js'), "import 'nowhere-to-be-found'")
+  t.match(await run(cwd), { code: 'ERR_MODULE_NOT_FOUND', message: /'nowhere-to-be-found'/ })
 })

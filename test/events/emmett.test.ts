@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import {
   CommandHandler,
   DeciderCommandHandler,
@@ -13,6 +14,7 @@ import {
 } from '@event-driven-io/emmett'
 import t from 'tap'
 import { Aggregate } from '../../plugins/events/aggregate.ts'
+import { aesGcm } from '../../plugins/events/cipher.ts'
 import { emmettEventStore } from '../../plugins/events/emmett.ts'
 import { emmettEventOf } from '../../plugins/events/emmett-events.ts'
 import { errors } from '../../plugins/events/errors.ts'
@@ -210,22 +212,34 @@ await onEveryBackend(t, async (t, backend) => {
     )
     await t.rejects(store.appendToStream('nothing', [], { expectedStreamVersion: 1n }), CONFLICT)
     t.equal(await store.streamExists('nothing'), false)
+    await store.appendToStream('something', [numbered(1)])
+    await t.rejects(
+      store.appendToStream('something', [], { expectedStreamVersion: STREAM_DOES_NOT_EXIST }),
+      CONFLICT,
+    )
   })
 
   t.test('of twenty who append at once without a check all do', async t => {
+    await store.appendToStream('crowd', [numbered(-1), numbered(-1)])
     await Promise.all(
-      Array.from({ length: 20 }, (_, n) => store.appendToStream('crowd', [numbered(n), numbered(n)])),
+      Array.from({ length: 20 }, (_, n) =>
+        store.appendToStream(
+          'crowd',
+          [numbered(n), numbered(n)],
+          n % 2 === 0 ? {} : { expectedStreamVersion: STREAM_EXISTS },
+        ),
+      ),
     )
     const { events } = await store.readStream<Numbered>('crowd')
-    t.equal(events.length, 40)
-    const pairs = Array.from({ length: 20 }, (_, place) => numbers(events.slice(2 * place, 2 * place + 2)))
+    t.equal(events.length, 42)
+    const pairs = Array.from({ length: 21 }, (_, place) => numbers(events.slice(2 * place, 2 * place + 2)))
     t.ok(
       pairs.every(([first, second]) => first === second),
       'what was appended together is together',
     )
     t.strictSame(
       events.map(({ metadata }) => metadata.streamPosition),
-      Array.from({ length: 40 }, (_, place) => BigInt(place + 1)),
+      Array.from({ length: 42 }, (_, place) => BigInt(place + 1)),
     )
   })
 
@@ -272,6 +286,20 @@ await onEveryBackend(t, async (t, backend) => {
     await t.rejects(failed, { message: 'changed my mind' })
     t.equal((await store.readStream('cart-3')).currentStreamVersion, 3n)
   })
+
+  if (backend.dialect === 'mysql') {
+    t.test('an old snapshot does not keep a request from appending without a check', async t => {
+      await store.appendToStream('snapshot', [numbered(1)])
+      await inRequest(async events => {
+        const own = emmettEventStore(events)
+        await own.readStream('snapshot')
+        await store.appendToStream('snapshot', [numbered(2), numbered(3)])
+        t.equal((await own.readStream('snapshot')).currentStreamVersion, 1n, 'the snapshot is old')
+        t.match(await own.appendToStream('snapshot', [numbered(4)]), { nextExpectedStreamVersion: 4n })
+      })
+      t.same(numbers((await store.readStream('snapshot')).events), [1, 2, 3, 4])
+    })
+  }
 
   t.test('a session is enough', async t => {
     const { name, schema, tables } = events.options
@@ -359,12 +387,12 @@ await onEveryBackend(t, async (t, backend) => {
 
   t.test('what was appended is in the log of the application, in its order', async t => {
     class Dog extends Aggregate<typeof Dog.appliers> {
-      static override readonly appliers = { Registered: (_: Dog, __: { name: string }) => {} }
+      static override readonly appliers = { Registered: (_: Dog, __: { stream: string }) => {} }
     }
     const mixed = await streamApp(t, backend, { aggregates: [Dog] })
     const store = emmettEventStore(mixed.events)
     await store.appendToStream<CartEvent>('cart-8', [added('Shoes'), added('Hat')])
-    await mixed.events.save(Dog.create('Registered', { name: 'Fido' }))
+    await mixed.events.save(Dog.create('Registered', { stream: 'cart-8' }))
     await store.appendToStream('numbers', [numbered(1)])
     const recorded = await mixed.events.notificationLog.select({ limit: 10 })
     t.same(
@@ -377,15 +405,29 @@ await onEveryBackend(t, async (t, backend) => {
     t.equal(dog, undefined, 'an event of an aggregate is none of Emmett')
     t.strictSame(one, (await store.readStream('numbers')).events[0])
     await t.rejects(
-      store.appendToStream('dogs', [{ type: 'Dog.Registered', data: { name: 'Rex' } }]),
+      store.appendToStream('dogs', [{ type: 'Dog.Registered', data: { stream: 'cart-8' } }]),
       { code: 'SQLA_ERR_EVENT_NOT_STORABLE' },
       'a type is not the topic of an aggregate',
     )
   })
 
+  t.test('events are written as the application writes them', async t => {
+    const { events } = await streamApp(t, backend, {
+      cipher: aesGcm({ keys: { one: randomBytes(32) }, current: 'one' }),
+    })
+    const own = emmettEventStore(events)
+    await own.appendToStream<CartEvent>('small', [added('Shoes')])
+    const [row] = await events.recorder.selectNotifications({ limit: 1 })
+    t.equal(String.fromCharCode(...(row?.state ?? [])).includes('Shoes'), false, 'encrypted')
+    t.same(names((await own.readStream<CartEvent>('small')).events), ['Shoes'])
+  })
+
   t.test('what cannot be stored is refused, and nothing of it is there', async t => {
     const events = [numbered(1), { type: 'Numbered' as const, data: { n: Symbol('x') as never } }]
     await t.rejects(store.appendToStream('refused', events), errors.SQLA_ERR_EVENT_NOT_STORABLE)
+    const nameless = [{ type: '', data: { n: 1 } }]
+    const options = { expectedStreamVersion: STREAM_DOES_NOT_EXIST }
+    await t.rejects(store.appendToStream('refused', nameless, options), { code: 'SQLA_ERR_INVALID_OPTION' })
     t.equal(await store.streamExists('refused'), false)
   })
 })

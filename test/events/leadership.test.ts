@@ -7,7 +7,7 @@ import { Account, followedApp, until } from './followed-app.ts'
 await onEveryBackend(
   t,
   async (t, backend) => {
-    const { bank, engine, counting, sql, total, lines } = await followedApp(t, backend)
+    const { bank, engine, counting, sql, total } = await followedApp(t, backend)
     const table = bank.recorder.tables.tracking
     const holders = async () =>
       Number(
@@ -21,7 +21,7 @@ await onEveryBackend(
       Number(
         (
           await sql(
-            "select count(*)::int as open from pg_stat_activity where datname = current_database() and query like '%pg_try_advisory_lock%' and pid <> pg_backend_pid()",
+            "select count(*)::int as open from pg_stat_activity where datname = current_database() and query ~ 'pg_try_advisory_lock|tcp_keepalives_idle|heartbeat' and pid <> pg_backend_pid()",
           )
         )[0]?.open,
       )
@@ -98,8 +98,8 @@ await onEveryBackend(
       await until(async () => (await connections()) === 0, 'no connection is left')
     })
 
-    t.test('a runner that is not elected any more stops at once', async t => {
-      let entered = Promise.withResolvers<void>()
+    t.test('a runner that is not elected any more begins no other event', async t => {
+      const entered = Promise.withResolvers<void>()
       const gate = Promise.withResolvers<void>()
       let handled = 0
       const { runner, count } = await counting(t, {
@@ -111,18 +111,36 @@ await onEveryBackend(
           await em.execute('update deposed_view set counted = counted + 1 where id = 1')
         },
       })
+      await bank.busy(5)
       await runner.start()
       await entered.promise
+      const usurper = Leadership.of({ engine, table, name: 'deposed' }) as Leadership
+      t.teardown(() => usurper.close())
+      const elected = usurper.elected(new AbortController().signal)
       await cut()
-      await until(() => runner.status.state !== 'running' || lines.length >= 0, 'it notices')
-      await sleep(100)
-      entered = Promise.withResolvers<void>()
-      const before = handled
-      t.equal(before, 1)
+      t.ok(await elected)
       gate.resolve()
+      await until(() => runner.status.state === 'candidate', 'it stands by')
+      t.equal(handled, 1)
+      t.equal(await count(), 1, 'and what it had done is not undone')
+      await usurper.close()
       await runner.wait(await bank.settled(), { timeout: 20_000 })
       t.equal(await count(), await total())
-      t.equal(handled, await total(), 'nothing was rolled back, either')
+      t.equal(handled, await total())
+    })
+
+    t.test('whoever gives up while it connects leaves nothing behind', async t => {
+      for (let delay = 0; delay < 12; delay++) {
+        const one = Leadership.of({ engine, table, name: 'hasty' }) as Leadership
+        const giveUp = new AbortController()
+        const elected = one.elected(giveUp.signal)
+        await sleep(delay)
+        giveUp.abort()
+        await Promise.race([elected, sleep(10_000, undefined, { ref: false }).then(() => t.fail('it hangs'))])
+        await one.close()
+      }
+      await until(async () => (await connections()) === 0, 'no connection is left')
+      t.pass('none is left')
     })
   },
   ['PostgreSQL', 'PostgreSQL 15'],

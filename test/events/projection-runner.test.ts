@@ -102,6 +102,21 @@ await onEveryBank(t, async (t, { bank, backend, counting, sql, total, lines }) =
     },
   )
 
+  t.test('one that has failed can be started again at once', async t => {
+    let isBroken = true
+    const { runner } = await counting(t, {
+      handle() {
+        if (isBroken) throw new RangeError('broken')
+      },
+    })
+    await runner.start()
+    await t.rejects(runner.wait(1_000_000, { timeout: 60_000 }), { code: 'SQLA_ERR_PROJECTION_FAILED' })
+    isBroken = false
+    await runner.start()
+    await runner.wait(await bank.settled(), { timeout: 20_000 })
+    t.equal(runner.status.state, 'running')
+  })
+
   t.test('an error that only the database sees is that of the right event, too', async t => {
     const id = randomUUID()
     await bank.save(Account.open('Ada', id).deposit(1).deposit(17).deposit(2))
@@ -174,13 +189,21 @@ await onEveryBank(t, async (t, { bank, backend, counting, sql, total, lines }) =
 
   t.test('whoever starts it inside of a transaction lends it nothing', async t => {
     const { runner, count } = await counting(t)
+    await bank.save(Account.open('Ada'))
+    const last = (await bank.recorder.maxNotificationId()) as number
     let starting: Promise<void> | undefined
-    await bank.transaction(async () => {
-      // SQLite has one connection, which the transaction has.
-      starting = runner.start()
-    })
+    await t.rejects(
+      bank.transaction(async () => {
+        starting = runner.start()
+        // SQLite has one connection, which the transaction has.
+        if (backend.dialect !== 'sqlite') await until(() => runner.status.position === last, 'it is done')
+        throw new RangeError('undone')
+      }),
+      RangeError,
+    )
+    if (backend.dialect !== 'sqlite') t.equal(await count(), await total(), 'nothing of that was undone')
     await starting
-    await runner.wait(await bank.save(Account.open('Ada')), { timeout: 20_000 })
+    await runner.wait(last, { timeout: 20_000 })
     t.equal(await count(), await total())
   })
 

@@ -170,6 +170,23 @@ await onEveryBackend(t, (t, backend) => {
     })
   }
 
+  if (backend.dialect === 'sqlite') {
+    t.test('app.events in a request that has the only connection does not wait for ever', async t => {
+      const { app } = await schoolOn(t, backend, {
+        plugin: { commitMode: 'autocommit' },
+        writer: { acquireTimeout: 100 },
+        routes(app) {
+          app.post('/', async request => {
+            await (request.events as TrainingSchool).register('mine')
+            return (app.events as TrainingSchool).tricks('mine')
+          })
+        },
+      })
+      const response = await app.inject({ method: 'POST', url: '/' })
+      t.match([response.statusCode, response.json()], [503, { code: 'SQLA_ERR_POOL_TIMEOUT' }])
+    })
+  }
+
   t.test('sessions of the application itself: never begun, committed or closed for it', async t => {
     const { school, registered } = await served(t, backend)
     const orm = await backend.orm(t, { entities: [Invoice] })

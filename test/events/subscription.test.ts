@@ -53,7 +53,10 @@ function watch(
   {
     before,
     after,
-  }: { before?(sql: string, values: readonly unknown[]): void; after?(rows: unknown[]): void },
+  }: {
+    before?(sql: string, values: readonly unknown[]): unknown
+    after?(rows: unknown[]): void
+  },
 ): () => void {
   const { em } = engine.orm
   const fork = em.fork.bind(em)
@@ -61,7 +64,7 @@ function watch(
     const forked = fork(options)
     const execute = forked.execute.bind(forked) as (...query: unknown[]) => Promise<unknown[]>
     forked.execute = (async (sql: string, values: unknown[], ...rest: unknown[]) => {
-      before?.(sql, values)
+      await before?.(sql, values)
       const rows = await execute(sql, values, ...rest)
       after?.(rows)
       return rows
@@ -366,6 +369,35 @@ await onEveryBackend(t, async (t: Test, backend: TestBackend) => {
     await subscription.return()
   })
 
+  // It has one connection: while nobody gives that back, nobody can look either.
+  if (backend.dialect === 'sqlite') return
+
+  t.test('it waits for no answer that may never come', async t => {
+    const made = await on()
+    await made.application.insertEvents(readable(3))
+    let reads = 0
+    watch(made, { before: () => (reads++ === 0 ? new Promise(() => {}) : undefined) })
+    const subscription = subscribe(made)
+    const next = subscription.next()
+    t.equal(await within(next, 60), 'nothing yet')
+    // The engine knows that its server is gone: whoever looks fails.
+    const { pool } = made.engine
+    const { acquire } = pool
+    pool.acquire = async () => {
+      pool.acquire = acquire
+      throw Object.assign(new RangeError('away'), { code: 'ECONNREFUSED' })
+    }
+    t.match(await inTime(next), { value: { id: 1 } })
+    t.equal(reads, 2)
+    await subscription.return()
+    reads = 0
+    const left = subscribe(made)
+    const last = left.next()
+    t.ok(await eventually(() => reads === 1))
+    await left.return()
+    t.same(await inTime(last), { done: true, value: undefined })
+  })
+
   if (backend.dialect !== 'postgresql') return
 
   t.test('a transaction that is open holds back what is behind it', async t => {
@@ -386,6 +418,8 @@ await onEveryBackend(t, async (t: Test, backend: TestBackend) => {
     const made = await on()
     const there = await elsewhere(t, backend, made)
     await made.datastore.transaction(async em => {
+      // Nothing that is committed from now on is seen in it.
+      await em.execute('set transaction isolation level repeatable read')
       await em.execute('select 1')
       const subscription = subscribe({ ...made, application: made.application.at(em) } as TestLog)
       await there.application.insertEvents(readable(1))

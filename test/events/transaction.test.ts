@@ -164,12 +164,14 @@ await onEveryBackend(t, (t, backend) => {
     const [a = '', b = ''] = litter('a', 'b')
     const { promise: ended, resolve: end } = Promise.withResolvers<void>()
     let late: Promise<unknown> = Promise.resolve()
-    await school.transaction(async () => {
+    const session = await school.transaction(async session => {
       await school.register(a)
       late = ended.then(() => school.register(b))
+      return session
     })
     end()
     await late
+    await t.rejects(session.execute('select 1'), 'its connection is somebody else’s now')
     t.same((await registered()).sort(), [a, b].sort())
   })
 
