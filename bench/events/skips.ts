@@ -12,7 +12,7 @@ const LONGEST = 10
 /** Of their consumer, milliseconds. */
 const POLL = 1
 /** Nothing has come for so long: what has not come by then never does. Their consumer sleeps for up to 1 s. */
-const SILENCE = 3000
+const SILENCE = 5000
 
 class RolledBack extends Error {}
 

@@ -7,6 +7,8 @@ import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastif
 import sqlAssist from 'fastify-sqlassist'
 import { databaseErrors } from 'fastify-sqlassist/repository'
 import { admin } from './admin.ts'
+import { addApplause } from './applause/add.ts'
+import { applausePage } from './applause/page.ts'
 import { AuditLine, Author, Note } from './entities.ts'
 import { answerErrors } from './errors.ts'
 import { addFeatureFlags } from './feature-flags.ts'
@@ -66,6 +68,7 @@ export async function buildApp(
   // Before the flags, which ask them.
   await addSegments(app)
   await addFeatureFlags(app)
+  const runner = await addApplause(app)
 
   // Before the routes: what the database refuses becomes a 404, 409 or 422.
   await app.register(databaseErrors)
@@ -78,6 +81,7 @@ export async function buildApp(
   await app.register(notes, { prefix: '/notes' })
   await app.register(health, { prefix: '/health' })
   await app.register(page, { servers: urls })
+  await app.register(applausePage, { prefix: '/applause', runner })
   await app.register(admin, { prefix: '/admin', password: adminPassword })
   return app
 }

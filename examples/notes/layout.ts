@@ -8,28 +8,37 @@ export interface Content {
   readonly title: string
   readonly main: Html
   readonly footer: Html
+  /** A module, which `asPage` must be told of as well. */
+  readonly script?: string
 }
 
 const css = readFileSync(new URL('./page.css', import.meta.url), 'utf8')
 
-/** No script at all, this one style sheet, forms to ourselves. */
-const contentSecurityPolicy = [
-  "default-src 'none'",
-  `style-src 'sha256-${createHash('sha256').update(css).digest('base64')}'`,
-  'img-src data:',
-  "form-action 'self'",
-  "base-uri 'none'",
-  "frame-ancestors 'none'",
-].join('; ')
+/** One script or none at all, this one style sheet, forms to ourselves. */
+function contentSecurityPolicy(script: string | undefined): string {
+  return [
+    "default-src 'none'",
+    `style-src ${hashOf(css)}`,
+    ...(script === undefined ? [] : [`script-src ${hashOf(script)}`, "connect-src 'self'"]),
+    'img-src data:',
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ')
+}
+
+function hashOf(text: string): string {
+  return `'sha256-${createHash('sha256').update(text).digest('base64')}'`
+}
 
 const style = new Html(`<style>${css}</style>`)
 const icon =
   "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' rx='4' fill='%230f766e'/%3E%3Cpath d='M4 5h8M4 8h8M4 11h5' stroke='white' stroke-width='1.5'/%3E%3C/svg%3E"
 
 /** The headers of every page: also those that come with an error. */
-export function asPage(reply: FastifyReply): FastifyReply {
+export function asPage(reply: FastifyReply, script?: string): FastifyReply {
   return reply.type('text/html; charset=utf-8').headers({
-    'content-security-policy': contentSecurityPolicy,
+    'content-security-policy': contentSecurityPolicy(script),
     'x-content-type-options': 'nosniff',
     'referrer-policy': 'same-origin',
     'cache-control': 'no-store',
@@ -37,7 +46,7 @@ export function asPage(reply: FastifyReply): FastifyReply {
 }
 
 /** A whole document. */
-export function layout({ title, main, footer }: Content): string {
+export function layout({ title, main, footer, script }: Content): string {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -52,14 +61,18 @@ ${style}
 <a class="skip" href="#content">Skip to content</a>
 <header class="top">
   <div class="wide">
-    <p class="brand">Notes <span>an example of fastify-sqlassist</span></p>
-    <nav aria-label="Service"><a href="/docs">API documentation</a> <a href="/health">Health</a> <a href="/admin/flags/">Feature flags</a></nav>
+    <p class="brand"><a href="/">Notes</a> <span>an example of fastify-sqlassist</span></p>
+    <nav aria-label="Service"><a href="/applause">Applause</a> <a href="/docs">API documentation</a> <a href="/health">Health</a> <a href="/admin/flags/">Feature flags</a></nav>
   </div>
 </header>
 <main id="content" class="wide">
 ${main}
 </main>
-<footer class="wide">${footer}</footer>
+<footer class="wide">${footer}</footer>${
+    script !== undefined &&
+    new Html(`
+<script type="module">${script}</script>`)
+  }
 </body>
 </html>
 `.text

@@ -1,13 +1,9 @@
 import type { FlagDetails } from 'fastify-sqlassist/flags'
+import { banner, type Message } from './banner.ts'
 import type { EngineReport } from './engine-report.ts'
 import type { AuditLine, Author, Note } from './entities.ts'
 import { type Html, html } from './html.ts'
 import { layout } from './layout.ts'
-
-export interface Message {
-  readonly kind: 'success' | 'problem'
-  readonly text: string
-}
 
 /** What was typed into a form that could not be saved. */
 export interface Failed {
@@ -91,12 +87,6 @@ function latestCard({ title, text, author, createdAt }: Note): Html {
 /** What the flag is for this visitor, and why: so that a rollout to some can be watched. */
 function flagLine({ flag, visitor, segments }: PageData): Html {
   return html`<p>The feature flag <code>${flag.flagKey}</code> is ${flag.value ? 'on' : 'off'} for you (<code>${flag.reason}</code>), visitor <code>${visitor.slice(0, 8)}</code>, segment ${segments.map(key => html`<code>${key}</code>`)}. <a href="/admin/flags/">Change flags</a>, <a href="/admin/login">log in or out</a>.</p>`
-}
-
-function banner({ kind, text }: Message): Html {
-  return kind === 'problem'
-    ? html`<p class="banner problem" id="problem" role="alert"><strong>Not saved.</strong> ${text}</p>`
-    : html`<p class="banner success" role="status">${text}</p>`
 }
 
 function engineCard({ name, kind, server, isStandby, status, pool }: EngineReport, hasFailed: boolean): Html {

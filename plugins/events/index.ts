@@ -3,7 +3,14 @@ export type { AggregateRepository, GetOptions } from './aggregate-repository.ts'
 export { Application, type ApplicationLog, type ApplicationOptions } from './application.ts'
 export type { Applier, Appliers, DataOf, VersionedApplier } from './appliers.ts'
 export { type AesGcmOptions, aesGcm, type Cipher } from './cipher.ts'
-export { type BrotliOptions, brotli, type Compressor, type DeflateOptions, deflate } from './compressor.ts'
+export {
+  type BrotliOptions,
+  brotli,
+  type Compressor,
+  type CompressorOptions,
+  type DeflateOptions,
+  deflate,
+} from './compressor.ts'
 export { createEventTables, type EventStorageOptions, eventTableStatements } from './create-tables.ts'
 export { Datastore } from './datastore.ts'
 export type { DomainEvent, RecordedEvent } from './domain-event.ts'
@@ -15,7 +22,8 @@ export {
 } from './emmett.ts'
 export { type EmmettEventMetadata, emmettEventOf } from './emmett-events.ts'
 export { AggregateNotFoundError, errors, errorTable, OriginatorVersionConflictError } from './errors.ts'
-export type { EventStore, Recording } from './event-store.ts'
+export { EventStore, type Recording } from './event-store.ts'
+export { followers } from './followers.ts'
 export { Log, type LogOptions } from './log.ts'
 export { Mapper, type MapperOptions } from './mapper.ts'
 export type { NotificationLog, Section, SelectLogOptions } from './notification-log.ts'
@@ -28,7 +36,7 @@ export {
   type ProcessRunner,
 } from './process-application.ts'
 export { Projection, type ProjectionOptions } from './projection.ts'
-export { ProjectionRunner, type ProjectionRunnerOptions, runProjection } from './projection-runner.ts'
+export { ProjectionRunner, type ProjectionRunnerOptions } from './projection-runner.ts'
 export { AggregateRecorder, type AggregateRecorderOptions } from './recorders/aggregate-recorder.ts'
 export { ApplicationRecorder, type ApplicationRecorderOptions } from './recorders/application-recorder.ts'
 export { type InsertOptions, ProcessRecorder } from './recorders/process-recorder.ts'

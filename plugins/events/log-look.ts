@@ -2,7 +2,7 @@ import { BasePostgreSqlPlatform } from '@mikro-orm/sql'
 import type { Engine } from '../../src/index.ts'
 import { type Ask, onConnection } from './engine-connection.ts'
 import { errors } from './errors.ts'
-import { isHeld } from './log-lock.ts'
+import { hasTrigger, isHeld, LOCK_TRIGGER } from './log-lock.ts'
 import type { EventTable, Ordering } from './tables.ts'
 import { Watermark } from './watermark.ts'
 
@@ -137,12 +137,18 @@ class WatermarkLook implements LogLook {
 
   async #findSequence(ask: Ask): Promise<string> {
     const { sql } = this.#events
-    const [row] = await ask<{ name: string; size: string; step: string }>(
-      `select seqrelid::regclass::text as name, seqcache as size, seqincrement as step
+    const [row] = await ask<{ name: string; size: string; step: string; locks: boolean }>(
+      `select seqrelid::regclass::text as name, seqcache as size, seqincrement as step,
+         ${hasTrigger(this.#events, LOCK_TRIGGER)} as locks
        from pg_sequence where seqrelid = pg_get_serial_sequence($1, 'id')::regclass`,
       [sql],
     )
     if (row === undefined) throw new errors.SQLA_ERR_EVENTS_STORAGE(`the column id of ${sql} has no sequence`)
+    if (!row.locks) {
+      throw new errors.SQLA_ERR_EVENTS_STORAGE(
+        `${sql} has no trigger that shows who writes, so events could be skipped; createTables makes it`,
+      )
+    }
     // A session that keeps numbers in store uses them long after greater ones have been settled.
     if (Number(row.size) === 1 && Number(row.step) > 0) return row.name
     throw new errors.SQLA_ERR_EVENTS_STORAGE(

@@ -153,20 +153,3 @@ export class ProjectionRunner extends Runner {
     })
   }
 }
-
-/**
- * A runner of a projection of an application, for those who like functions.
- *
- * @example
- * ```ts
- * const runner = runProjection(school, tricks, { signal })
- * await runner.start()
- * ```
- */
-export function runProjection(
-  application: AnyApplication,
-  projection: Projection,
-  options: Omit<ProjectionRunnerOptions, 'application' | 'projection'> = {},
-): ProjectionRunner {
-  return new ProjectionRunner({ ...options, application, projection })
-}

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import {
   Aggregate,
@@ -83,39 +82,42 @@ await onEveryBackend(
       t.same(await school.tricks('fido'), [])
     })
 
-    t.test('100 users of one aggregate at once: no event is lost, and nothing is shared', async t => {
+    const users = backend.dialect === 'postgresql' ? 100 : 30
+
+    t.test(`${users} users of one aggregate at once: no event is lost, and nothing is shared`, async t => {
       const { school } = await cached(t, { orm: { pool: { min: 0, max: 10 } } })
       await school.register('fido')
-      let conflicts = 0
       let got = 0
       const seen = new Set<Dog>()
-      await Promise.all(
-        Array.from({ length: 100 }, async (_, n) => {
-          for (;;) {
-            const dog = await school.get('fido')
-            got++
-            seen.add(dog)
-            dog.addTrick(`trick ${n}`)
-            try {
-              await school.save(dog)
-              return
-            } catch (error) {
-              if (!isConflict(error)) throw error
-              conflicts++
-              await sleep(Math.random() * 100)
-            }
-          }
-        }),
-      )
+      const hasSaved = async (user: number) => {
+        const dog = await school.get('fido')
+        got++
+        seen.add(dog)
+        dog.addTrick(`trick ${user}`)
+        try {
+          await school.save(dog)
+          return true
+        } catch (error) {
+          if (!isConflict(error)) throw error
+          return false
+        }
+      }
+      // All at once; then those who have lost, a few at a time: all of them would only lose more often.
+      let waiting = Array.from({ length: users }, (_, user) => user)
+      for (let atOnce = users; waiting.length > 0; atOnce = 3) {
+        const trying = waiting.slice(0, atOnce)
+        const saved = await Promise.all(trying.map(hasSaved))
+        waiting = [...waiting.slice(atOnce), ...trying.filter((_user, n) => !saved[n])]
+      }
       const dog = await school.get('fido')
       t.equal(seen.size, got, 'each time one that nobody else has')
-      t.equal(dog.version, 101)
-      t.equal(new Set(dog.tricks).size, 100)
+      t.equal(dog.version, users + 1)
+      t.equal(new Set(dog.tricks).size, users)
       t.same(
         dog.tricks,
         (await new Application({ ...school.options, aggregates: [Dog] }).repository.get(dog.id)).tricks,
       )
-      t.comment(`${conflicts} conflicts`)
+      t.comment(`${got - 1} attempts`)
     })
 
     t.test('what is rolled back is never kept: a transaction, a savepoint, a request', async t => {

@@ -3,6 +3,7 @@ import type { Test } from 'tap'
 import t from 'tap'
 import { errors } from '../../plugins/events/errors.ts'
 import { Log } from '../../plugins/events/log.ts'
+import { LOCK_SPACE } from '../../plugins/events/log-lock.ts'
 import { eventTables } from '../../plugins/events/tables.ts'
 import type { SqlEm } from '../../src/index.ts'
 import { eventually } from '../support/app.ts'
@@ -39,6 +40,36 @@ async function connectionsOf({ engine }: TestLog, like: string): Promise<number>
 }
 
 const listeners = (log: TestLog): Promise<number> => connectionsOf(log, 'listen %')
+
+/**
+ * The server says something else of itself to those who look at the log: as when it has crashed, though it goes on.
+ *
+ * @param value the SQL of what a function of pg_catalog returns. @returns changes that
+ */
+async function answering(
+  { engine }: TestLog,
+  name: string,
+  value: string,
+): Promise<(value: string) => Promise<void>> {
+  const sql = (text: string) => engine.orm.em.fork().execute(text)
+  const [{ type } = { type: '' }]: { type: string }[] = await sql(
+    `select prorettype::regtype::text as type from pg_proc where oid = 'pg_catalog.${name}'::regproc`,
+  )
+  const answer = async (value: string): Promise<void> =>
+    void (await sql(
+      `create or replace function answers.${name}() returns ${type} language sql as $$ select ${value} $$`,
+    ))
+  await sql('create schema if not exists answers')
+  await answer(value)
+  const { pool } = engine
+  const acquire = pool.acquire.bind(pool)
+  pool.acquire = async () => {
+    const lease = await acquire()
+    await lease.execute({ sql: 'set search_path = answers, public, pg_catalog', parameters: [] } as never)
+    return lease
+  }
+  return answer
+}
 
 const byWatermark = async (t: Test, backend: TestBackend): Promise<void> => {
   t.test('nothing is settled in an empty log', async t => {
@@ -285,6 +316,63 @@ const byWatermark = async (t: Test, backend: TestBackend): Promise<void> => {
     await t.rejects(log.settled(), { code: 'SQLA_ERR_EVENTS_STORAGE', message: /CACHE 1/ })
   })
 
+  t.test('a sequence that counts downwards is refused', async t => {
+    const { log, engine, tables } = await logOn(t, backend)
+    await engine.orm.em
+      .fork()
+      .execute(`alter table ${tables.events.sql} alter id set increment by -1 set minvalue -9`)
+    await t.rejects(log.settled(), { code: 'SQLA_ERR_EVENTS_STORAGE', message: /count upwards/ })
+  })
+
+  t.test('who writes to another database, whose table has the same oid, holds nothing back', async t => {
+    const { log, insert, engine, tables } = await logOn(t, backend)
+    const [table]: { oid: number }[] = await engine.orm.em
+      .fork()
+      .execute('select ?::regclass::oid::int4 as oid', [tables.events.sql])
+    const orm = await backend.orm(t, {
+      dbName: 'postgres',
+      entities: [],
+      discovery: { warnWhenNoEntities: false },
+    })
+    const elsewhere = orm.em.fork()
+    await elsewhere.begin()
+    t.teardown(() => elsewhere.rollback())
+    await elsewhere.execute('select pg_advisory_xact_lock_shared(?, ?)', [LOCK_SPACE, table?.oid])
+    await insert()
+    t.equal(await log.settled(PATIENT), 1)
+  })
+
+  for (const moment of ['pg_postmaster_start_time', 'pg_stat_get_bgwriter_stat_reset_time']) {
+    t.test(`another ${moment} is another epoch: what was settled is asked for anew`, async t => {
+      const made = await logOn(t, backend, { pollInterval: 60_000 })
+      const { log, insert } = made
+      const answer = await answering(made, moment, "timestamptz '2026-01-01'")
+      t.teardown(log.hold())
+      await insert()
+      t.equal(await log.settled(PATIENT), 1)
+      const { signal } = new AbortController()
+      const seen = await log.advance({ epoch: 0, settled: 0 }, signal)
+      t.equal(await log.confirm(seen.epoch), true)
+      await answer("timestamptz '2026-01-02'")
+      const lost = log.lost(seen.epoch, signal)
+      t.equal(await log.confirm(seen.epoch), false)
+      await lost
+      const now = await log.advance(seen, signal)
+      t.equal(now.settled, 1)
+      t.not(now.epoch, seen.epoch)
+      t.equal(await log.confirm(now.epoch), true)
+    })
+  }
+
+  t.test('on a standby nobody can see who is writing', async t => {
+    const made = await logOn(t, backend, { pollInterval: 10 })
+    await made.insert()
+    const answer = await answering(made, 'pg_is_in_recovery', 'true')
+    await t.rejects(made.log.settled(), { code: 'SQLA_ERR_EVENTS_STORAGE', message: /standby/ })
+    await answer('false')
+    t.ok(await eventually(async () => (await made.log.settled().catch(() => 0)) === 1), 'it was promoted')
+  })
+
   t.test('a role that may not read the sequence is told what it needs', async t => {
     const { log, engine, tables } = await logOn(t, backend, { pollInterval: 10 })
     const sql = (text: string) => engine.orm.em.fork().execute(text)
@@ -324,6 +412,19 @@ const strict = async (t: Test, backend: TestBackend): Promise<void> => {
     t.equal(await log.settled(), 3)
     await insert()
     t.equal(await log.settled(), 4)
+  })
+
+  t.test('what is there no more is settled no more', async t => {
+    const { log, application, engine, tables } = await logOn(t, backend, options)
+    await application.insertEvents(events(3))
+    t.teardown(log.hold())
+    const { signal } = new AbortController()
+    const seen = await log.advance({ epoch: 0, settled: 0 }, signal)
+    t.equal(seen.settled, 3)
+    await engine.orm.em.fork().execute(`delete from ${tables.events.sql} where id = 3`)
+    const now = log.advance(seen, signal)
+    t.match(await within(now, 5_000), { settled: 2 })
+    t.not((await now).epoch, seen.epoch)
   })
 
   t.test('whoever waits hears of what is committed', async t => {

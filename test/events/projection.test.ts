@@ -4,7 +4,7 @@ import Fastify from 'fastify'
 import t from 'tap'
 import { followers } from '../../plugins/events/followers.ts'
 import { Projection } from '../../plugins/events/projection.ts'
-import { ProjectionRunner, runProjection } from '../../plugins/events/projection-runner.ts'
+import { ProjectionRunner } from '../../plugins/events/projection-runner.ts'
 import { errors as coreErrors, type SqlEm } from '../../src/index.ts'
 import { onEveryBackend } from '../support/backends.ts'
 import { Account, followedApp } from './followed-app.ts'
@@ -70,7 +70,7 @@ await onEveryBackend(
         for (let event = 1; event < EVENTS / ids.length; event++) account.deposit(event % 7)
         await bank.save(account)
       }
-      const first = runProjection(bank, sums(1))
+      const first = new ProjectionRunner({ application: bank, projection: sums(1) })
       const second = new ProjectionRunner({ application: bank, projection: sums(2) })
       t.teardown(() => Promise.all([first.stop(), second.stop()]))
       await first.start()
@@ -133,7 +133,9 @@ await onEveryBackend(
         code: 'SQLA_ERR_EVENTS_STORAGE',
       })
       await bank.transaction(async session => {
-        t.throws(() => runProjection(bank.at(session), projection), { code: 'SQLA_ERR_EVENTS_STORAGE' })
+        t.throws(() => new ProjectionRunner({ application: bank.at(session), projection }), {
+          code: 'SQLA_ERR_EVENTS_STORAGE',
+        })
       })
     })
 

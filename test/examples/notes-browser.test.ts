@@ -70,6 +70,8 @@ t.test('the start page in a browser', { skip }, async t => {
     }
     t.same(stops, [
       'Skip to content',
+      'Notes',
+      'Applause',
       'API documentation',
       'Health',
       'Feature flags',

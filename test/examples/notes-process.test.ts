@@ -68,6 +68,13 @@ t.test('the notes example on its own primary and standby', async t => {
   t.match(await ask('GET', `/authors/${ada.body.id}`), { status: 404 })
   t.match(await ask('GET', `/notes/${note.body.id}`), { body: { author: { name: 'Bo' } } })
 
+  // On the primary and a standby, whoever claps sees it; whoever has the page open does not keep the service from ending.
+  const form = { method: 'POST', body: new URLSearchParams() }
+  const clapped = await (await fetch(`${url}/applause/${note.body.id}/clap`, form)).text()
+  t.match(clapped, /Saved as event 2.*data-claps="1"/s)
+  const live = await fetch(`${url}/applause/stream`)
+  t.teardown(() => live.body?.cancel())
+
   const page = await (await fetch(url)).text()
   t.match(page, /standby/)
   t.match(page, /<td>Transfer notes<\/td>/)

@@ -1,9 +1,8 @@
 import type { SqlEm } from '../../../src/index.ts'
 import { counterOf, WRONG_ISOLATION } from '../create-tables.ts'
 import { errors } from '../errors.ts'
-import { LOCK_SPACE, lockKey } from '../log-lock.ts'
 import type { StoredEvent, Tracking } from '../stored-event.ts'
-import type { EventTable, EventTables, Ordering } from '../tables.ts'
+import type { EventTables, Ordering } from '../tables.ts'
 import { dialectOf } from './dialect.ts'
 import { COLUMNS, parametersOf } from './rows.ts'
 import { type Track, trackIn, trackingConflict, trackStatement } from './track.ts'
@@ -56,52 +55,28 @@ export function insertInto(em: SqlEm, tables: EventTables, ordering: Ordering): 
 /**
  * All in one statement, which commits by itself outside a transaction. When the follower does not move, there is nothing to
  * insert for each row of `tracked`.
- *
- * With numbers of a sequence a lock is taken before the first is, whatever the plan is: each row that is numbered is one of
- * `settled`, too. It is a shared one, that no other writer waits for, and says until the end of the transaction that numbers
- * below those that are there may still come.
  */
 function insertOfPostgres({ events, tracking }: EventTables, ordering: Ordering): Insert {
   const isLate = ordering === 'strict'
-  const settled: Before = {
-    name: 'settled',
-    sql: `materialized (select pg_advisory_xact_lock_shared(${LOCK_SPACE}, ${lockKey(events)}))`,
-  }
-  const tracked: Before = { name: 'tracked', sql: `(${trackStatement(tracking)})` }
-  const before = isLate ? [] : [settled]
-  const plain = headOf(events, before)
-  const withTracking = headOf(events, [...before, tracked])
-  const returned = isLate ? "current_setting('transaction_isolation') as isolation" : 'id'
+  const plain = `insert into ${events.sql} (${COLUMNS}) values `
+  const withTracking = `with tracked as (${trackStatement(tracking)}) insert into ${events.sql} (${COLUMNS}) select v.* from tracked, (values (?::uuid, ?::bigint, ?::text, ?::bytea)`
+  const returned = ` returning ${isLate ? "current_setting('transaction_isolation') as isolation" : 'id'}`
   return async (em, batch, tracking) => {
-    const head = tracking === undefined ? plain : withTracking
     const parameters = batch.flatMap(parametersOf)
-    if (tracking !== undefined) parameters.unshift(tracking.applicationName, tracking.notificationId)
-    const rows: { id?: number | string; isolation?: string }[] = await em.execute(
-      `${head}${', (?, ?, ?, ?)'.repeat(batch.length - 1)}) v(a, b, c, d) returning ${returned}`,
-      parameters,
-    )
+    const rows: { id?: number | string; isolation?: string }[] =
+      tracking === undefined
+        ? await em.execute(`${plain}${marks(batch.length)}${returned}`, parameters)
+        : await em.execute(`${withTracking}${', (?, ?, ?, ?)'.repeat(batch.length - 1)}) v${returned}`, [
+            tracking.applicationName,
+            tracking.notificationId,
+            ...parameters,
+          ])
     if (tracking !== undefined && rows.length === 0) throw trackingConflict(tracking)
     if (!isLate) return rows.map(({ id }) => Number(id))
     // Not only when COMMIT refuses it, whose error the application can do less about.
     if (rows[0]?.isolation !== 'read committed') throw wrongIsolation()
     return undefined
   }
-}
-
-/** A part of a statement that runs before its rows are inserted. */
-interface Before {
-  readonly name: string
-  readonly sql: string
-}
-
-/** Up to the first of the rows, which tells what the types are. */
-function headOf({ sql }: EventTable, parts: readonly Before[]): string {
-  const before = parts.map(part => `${part.name} as ${part.sql}`).join(', ')
-  const from = parts.map(({ name }) => `${name}, `).join('')
-  return (
-    `${before && `with ${before} `}insert into ${sql} (${COLUMNS}) ` +
-    `select v.a, v.b, v.c, v.d from ${from}(values (?::uuid, ?::bigint, ?::text, ?::bytea)`
-  )
 }
 
 function trackedBefore(track: Track, insert: Insert): Insert {

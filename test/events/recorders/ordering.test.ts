@@ -4,9 +4,10 @@ import { defineConfig } from '@mikro-orm/postgresql'
 import Fastify from 'fastify'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { createEventTables } from '../../../plugins/events/create-tables.ts'
+import { assertOrdering, createEventTables } from '../../../plugins/events/create-tables.ts'
 import { Datastore } from '../../../plugins/events/datastore.ts'
-import { isHeld } from '../../../plugins/events/log-lock.ts'
+import { Log } from '../../../plugins/events/log.ts'
+import { isHeld, LOCK_TRIGGER } from '../../../plugins/events/log-lock.ts'
 import { eventTables, type Ordering } from '../../../plugins/events/tables.ts'
 import sqlAssist, { type Engine } from '../../../src/index.ts'
 import { onEveryBackend } from '../../support/backends.ts'
@@ -50,6 +51,36 @@ await onEveryBackend(
         await em[end]()
         t.equal(await holders(), 0)
       }
+    })
+
+    t.test('watermark: so it is when another program writes', async t => {
+      const store = await make('watermark')
+      const { events: table } = store.tables
+      await sql(`create function seen_${made}() returns bigint language sql volatile as $$
+        select count(*) from pg_locks where ${isHeld(table)} and pid = pg_backend_pid() $$`)
+      await sql(`alter table ${table.sql} add column seen bigint default seen_${made}()`)
+      const columns = '(originator_id, originator_version, topic, state)'
+      await sql(
+        `insert into ${table.sql} ${columns} select gen_random_uuid(), 1, 'a', '' from generate_series(1, 3)`,
+      )
+      await sql(
+        `with other as (insert into ${table.sql} ${columns} values (gen_random_uuid(), 1, 'a', '') returning id) select id from other`,
+      )
+      t.same(await sql(`select seen, count(*) as n from ${table.sql} group by seen`), [{ seen: '1', n: '4' }])
+    })
+
+    t.test('watermark: a table without the trigger is refused, until createTables has made it', async t => {
+      const store = await make('watermark')
+      const { events: table } = store.tables
+      await sql(`drop trigger ${LOCK_TRIGGER} on ${table.sql}`)
+      const refused = { code: 'SQLA_ERR_EVENTS_STORAGE', message: /no trigger/ }
+      await t.rejects(assertOrdering(engine.orm.em.fork() as never, store.tables, 'watermark'), refused)
+      const log = Log.of(engine, store.tables, { ordering: 'watermark', notify: false })
+      t.teardown(() => log.close())
+      await t.rejects(log.settled(), refused)
+      await createEventTables(store.datastore, store.options)
+      await assertOrdering(engine.orm.em.fork() as never, store.tables, 'watermark')
+      t.equal(await log.settled(), 0)
     })
 
     t.test('watermark: so it is in any plan', async t => {
@@ -293,7 +324,7 @@ t.test('a batch of events is one round trip, in a session too', async t => {
   const { statusCode } = await app.inject({ method: 'POST', url: '/dogs' })
   t.equal(statusCode, 201)
   t.equal(messages.length, 2, 'with BEGIN, and COMMIT')
-  t.match(messages, [/^begin;with settled/i, /^commit/i])
+  t.match(messages, [/^begin;insert into/i, /^commit/i])
 })
 
 async function engineFor(t: Test, clientUrl: string): Promise<Engine> {
