@@ -40,6 +40,7 @@ export type {
   SqlAssistOptions,
   WriterOptions,
 } from './options.ts'
+export { patiently } from './patiently.ts'
 export type { Engines, NamedEngine, OpenSessions, SqlAssist } from './plugin.ts'
 export { Refresher, type RefresherOptions } from './refresher.ts'
 export type { Lag } from './routing/lag.ts'

@@ -5,6 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
  * from starting or ending.
  *
  * @param patience milliseconds
+ *
+ * @example
+ * ```ts
+ * app.addHook('preClose', () => patiently(writeLastFigures(), 1_000))
+ * ```
  */
 export async function patiently(work: Promise<unknown>, patience: number): Promise<void> {
   const ended = new AbortController()

@@ -1,5 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { errors as coreErrors, type Engine } from '../../src/index.ts'
+import { errors as coreErrors, type Engine, patiently } from '../../src/index.ts'
 import { CommitSignal } from './commit-signal.ts'
 import type { Datastore } from './datastore.ts'
 import { type LogLogger, LogPoller, notify, type Settled } from './log-poller.ts'
@@ -192,9 +191,7 @@ export class Log {
   async close(): Promise<void> {
     this.#closing.abort(new coreErrors.SQLA_ERR_CLOSED('The log of events'))
     for (const release of [...this.#holds]) release()
-    const ended = new AbortController()
-    const settled = Promise.all([this.#signal.flush(), this.#poller.idle()]).finally(() => ended.abort())
-    await Promise.race([settled, sleep(CLOSE_PATIENCE, undefined, { signal: ended.signal }).catch(() => {})])
+    await patiently(Promise.all([this.#signal.flush(), this.#poller.idle()]), CLOSE_PATIENCE)
   }
 }
 

@@ -70,6 +70,7 @@ t.test('the public face is an explicit list', async t => {
     'errorTable',
     'errors',
     'listen',
+    'patiently',
     'redact',
     'requestOf',
     'runOn',
