@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { AggregateCache } from '../../plugins/events/aggregate-cache.ts'
 import {
   Aggregate,
   Application,
@@ -41,6 +42,25 @@ function counting(school: TrainingSchool): { readonly read: number[]; take(): nu
   }
   return { read, take: () => read.splice(0).reduce((sum, rows) => sum + rows, 0) }
 }
+
+t.test('a later version is kept, in the place of what was used last', t => {
+  const cache = new AggregateCache({ max: 2, copyInstance: instance => instance })
+  const [a, b, c] = [Dog.register('a'), Dog.register('b'), Dog.register('c')]
+  const first = cache.copy(a) as Dog
+  a.addTrick('sit')
+  cache.put(a)
+  cache.put(first)
+  t.equal(cache.get(a.id)?.version, 2, 'what comes late is older')
+  cache.put(b)
+  const second = cache.copy(a) as Dog
+  second.addTrick('roll')
+  cache.put(second)
+  cache.put(c)
+  t.equal(cache.size, 2)
+  t.equal(cache.get(b.id), undefined)
+  t.equal(cache.get(a.id)?.version, 3)
+  t.end()
+})
 
 await onEveryBackend(
   t,

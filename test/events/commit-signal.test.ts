@@ -190,6 +190,13 @@ await onEveryBackend(
       await here.log.close()
       t.equal(await within(change, 5_000), 1)
       t.equal(here.engine.figures.used, 0)
+      const { pool } = here.engine
+      const acquire = pool.acquire.bind(pool)
+      pool.acquire = () => {
+        t.fail('it tells later')
+        return acquire()
+      }
+      await sleep(40)
       listening()
     })
   },

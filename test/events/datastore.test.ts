@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { Datastore } from '../../plugins/events/datastore.ts'
@@ -83,6 +84,58 @@ await onEveryBackend(
           store.at(db.writer).afterCommit(note('rolled back'))
           fail()
         }),
+      )
+      t.same(called, [])
+    })
+
+    t.test('several statements beside an open savepoint are not undone with it', async t => {
+      const { app, store } = await scene(t, backend)
+      const run = (sql: string): Promise<unknown[]> => app.sqlAssist.run(db => db.writer.execute(sql))
+      await run('create table beside (id int)')
+      await store.transaction(async () => {
+        const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
+        const undone = store.transaction(async em => {
+          await em.execute('insert into beside values (1)')
+          begin()
+          await sleep(20)
+          fail()
+        })
+        await begun
+        const outcomes = await Promise.allSettled([
+          undone,
+          store.together(em => em.execute('insert into beside values (2)')),
+          // Begun while the one before it waits, which waits for this one, too.
+          store.transaction(async em => {
+            await em.execute('insert into beside values (3)')
+            await sleep(20)
+            fail()
+          }),
+        ])
+        t.same(
+          outcomes.map(({ status }) => status),
+          ['rejected', 'fulfilled', 'rejected'],
+        )
+      })
+      t.same(await run('select id from beside'), [{ id: 2 }])
+      await run('drop table beside')
+    })
+
+    t.test('what a subscriber of the last flush does is part of the transaction', async t => {
+      const { app, store, called, note } = await scene(t, backend)
+      const { em } = app.sqlAssist.engines.get('writer').orm
+      await store.run(one => one.execute('create table invoice (id int primary key, dog varchar(50))'))
+      em.getEventManager().registerSubscriber({
+        async afterFlush() {
+          t.equal(store.isJoined, true)
+          store.afterCommit(note('subscriber'))
+          fail()
+        },
+      })
+      await t.rejects(
+        store.transaction(async session => {
+          session.persist(session.create(Invoice, { id: 1, dog: 'never' }))
+        }),
+        { message: 'undone' },
       )
       t.same(called, [])
     })

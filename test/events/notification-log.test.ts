@@ -44,6 +44,7 @@ await onEveryBackend(
       t.match(await log.section('6,10'), { id: '6,10', next: '11,15' })
       t.match(await log.section('1,100'), { id: '1,10', next: '11,20' }, 'ten at most')
       t.match(await log.section('0,10'), { id: '1,10' })
+      t.match(await log.section('0,5'), { id: '1,5', next: '6,10' })
       t.match(await log.section('10,1'), { id: undefined, items: [] })
       t.match(await log.section('26,35'), { id: undefined, next: undefined })
       for (const wrong of ['', '1', '1,2,3', 'a,b', '-1,5', `1,${'9'.repeat(20)}`, undefined]) {

@@ -22,16 +22,16 @@ await onEveryBank(t, async (t, { bank, backend, counting, sql, total, lines }) =
   })
 
   t.test('after a stop it goes on where it was', async t => {
-    const { runner, count } = await counting(t)
+    const { runner, count } = await counting(t, { runner: { batch: 10 } })
     await runner.start()
     await runner.wait(await bank.settled())
     await runner.stop()
     const before = await count()
-    await bank.busy(250)
+    await bank.busy(25)
     await runner.start()
     await runner.start()
     await runner.wait(await bank.settled(), { timeout: 20_000 })
-    t.equal(await count(), before + 250)
+    t.equal(await count(), before + 25)
     await runner.stop()
     await runner.stop()
   })
@@ -234,9 +234,9 @@ await onEveryBank(t, async (t, { bank, backend, counting, sql, total, lines }) =
   t.test('two at once count each event once, without an election', async t => {
     const { runner, another, count } = await counting(t, { runner: { elect: false, batch: 7 } })
     const other = another({ elect: false, batch: 5 })
-    await bank.busy(150)
+    await bank.busy(50)
     await Promise.all([runner.start(), other.start()])
-    for (let round = 0; round < 20; round++) await bank.save(Account.open('Ada').deposit(1))
+    for (let round = 0; round < 10; round++) await bank.save(Account.open('Ada').deposit(1))
     const settled = await bank.settled()
     await Promise.all([runner.wait(settled, { timeout: 20_000 }), other.wait(settled, { timeout: 20_000 })])
     t.equal(await count(), await total())
@@ -318,8 +318,8 @@ await onEveryBank(t, async (t, { bank, backend, counting, sql, total, lines }) =
 
   if (backend.dialect !== 'postgresql') return
   t.test('connections that are cut are no reason to stop', async t => {
-    const { runner, count } = await counting(t, { runner: { batch: 10 } })
-    await bank.busy(400)
+    const { runner, count } = await counting(t, { runner: { batch: 5 } })
+    await bank.busy(50)
     await runner.start()
     for (let cut = 1; cut <= 5; cut++) {
       const before = runner.status.position ?? 0

@@ -84,11 +84,14 @@ await onEveryStore(t, async (t, { backend, ordering, make, engine, sql }) => {
     const TOPICS = ['A', 'B', 'A', 'C', 'B', 'A']
     await store.application.insertEvents(TOPICS.map((topic, place) => event(id, place + 1, { topic })))
     let combinations = 0
+    // The same statements as on the newer one.
+    const each = backend.name === 'PostgreSQL 15' ? 7 : 1
     for (const start of [undefined, -1, 3, 7]) {
       for (const stop of [undefined, 0, 4]) {
         for (const topics of [undefined, [], ['A'], ['A', 'C'], ['none', "'; drop"]]) {
           for (const inclusiveOfStart of [undefined, true, false]) {
             for (const limit of [2, 10]) {
+              if (combinations++ % each > 0) continue
               const given = Object.fromEntries(
                 Object.entries({ start, stop, topics, inclusiveOfStart, limit }).filter(
                   ([, value]) => value !== undefined,
@@ -100,7 +103,6 @@ await onEveryStore(t, async (t, { backend, ordering, make, engine, sql }) => {
                 .filter(one => topics === undefined || topics.includes(TOPICS[one - 1] as string))
                 .slice(0, limit)
               const found = idsOf(await store.application.selectNotifications(given))
-              combinations++
               if (found.join() !== expected.join()) t.same(found, expected, JSON.stringify(given))
             }
           }
@@ -349,22 +351,24 @@ await onEveryStore(t, async (t, { backend, ordering, make, engine, sql }) => {
     )
   })
 
-  t.test('two writers of 5,000 events each get ids that do not interleave', async t => {
+  const size = backend.name === 'PostgreSQL' ? 5_000 : 1_000
+
+  t.test(`two writers of ${size} events each get ids that do not interleave`, async t => {
     if (ordering !== 'strict') return
     const store = await make()
     const write = (id: string) =>
       store.datastore.transaction(async () => {
-        for (let first = 1; first <= 5_000; first += 1_000) {
-          await store.application.insertEvents(events(1_000, id, first))
+        for (let first = 1; first <= size; first += size / 5) {
+          await store.application.insertEvents(events(size / 5, id, first))
         }
       })
     const writers = [randomUUID(), randomUUID()]
     await Promise.all(writers.map(write))
     const found = await all(store)
-    t.equal(found.length, 10_000)
-    t.same([found[0]?.id, found.at(-1)?.id], [1, 10_000])
-    t.equal(new Set(found.slice(0, 5_000).map(one => one.originatorId)).size, 1)
-    t.equal(new Set(found.slice(5_000).map(one => one.originatorId)).size, 1)
-    t.ok(found.every((one, place) => one.originatorVersion === (place % 5_000) + 1))
+    t.equal(found.length, 2 * size)
+    t.same([found[0]?.id, found.at(-1)?.id], [1, 2 * size])
+    t.equal(new Set(found.slice(0, size).map(one => one.originatorId)).size, 1)
+    t.equal(new Set(found.slice(size).map(one => one.originatorId)).size, 1)
+    t.ok(found.every((one, place) => one.originatorVersion === (place % size) + 1))
   })
 })
