@@ -59,5 +59,7 @@ export type { Db, EngineName, SessionOf, SqlAssistEngines } from './sessions/db.
 export type { SqlEm } from './sessions/entity-manager.ts'
 export { requestOf, sessionOf } from './sessions/lookup.ts'
 export type { OpenSession } from './sessions/open-sessions.ts'
+export type { DataManager } from './transactions/data-manager.ts'
+export type { RequestTransaction, Savepoint } from './transactions/request-transaction.ts'
 export { sqlAssist }
 export default sqlAssist

@@ -56,6 +56,11 @@ export interface WriterOptions extends EngineOptionsBase {
   replicas?: never
   /** Isolation level of every transaction. Default: the server's. */
   isolationLevel?: IsolationLevel | `${IsolationLevel}`
+  /**
+   * Whether its sessions are a part of the request's transaction (`request.db.transaction`). Default true. Without, only
+   * `request.db.<engine>.commit()` commits them, and the commit rule leaves them alone; what is left is rolled back.
+   */
+  join?: boolean
 }
 
 /** An engine that is only read from: no transaction, writes are refused before they reach the server and by it. */
@@ -70,6 +75,7 @@ export interface ReaderOptions extends EngineOptionsBase {
    */
   replicas?: readonly ReplicaOptions[]
   isolationLevel?: never
+  join?: never
   createAll?: false
 }
 
@@ -79,6 +85,7 @@ export interface AutocommitOptions extends EngineOptionsBase {
   autocommit: true
   snapshot?: never
   replicas?: never
+  join?: never
   isolationLevel?: IsolationLevel | `${IsolationLevel}`
 }
 
@@ -148,6 +155,7 @@ const ENGINE_OPTIONS: Record<string, Check> = {
   acquireTimeout: milliseconds,
   drainTimeout: milliseconds,
   replicas: () => undefined,
+  join: boolean,
 }
 
 const ROUTE_OPTIONS: Record<string, Check> = {
@@ -206,6 +214,9 @@ export function validateRouteOptions(route: string, options: RouteOptions, hasTo
 function contradictionOf(options: Record<string, unknown>): string | undefined {
   if (options.orm === undefined) return 'needs orm: a MikroORM configuration or instance'
   if (options.readOnly && options.autocommit) return 'is readOnly or autocommit, not both'
+  if (options.join !== undefined && (options.readOnly || options.autocommit)) {
+    return "join says whether a transaction is a part of the request's; a readOnly or autocommit engine has none"
+  }
   if (options.snapshot && !options.readOnly) return 'snapshot needs readOnly'
   if (options.replicas !== undefined && !options.readOnly)
     return 'replicas are read from, so they need readOnly'

@@ -189,7 +189,7 @@ export class RequestScope {
 
   get #doomed(): boolean {
     if (this.#aborted && (this.route.onAbort ?? this.#context.onAbort) === 'rollback') return true
-    return this.hasThrown
+    return this.hasThrown || this.container.isDoomed
   }
 
   #mode(engine: Engine | undefined): CommitMode {

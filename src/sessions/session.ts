@@ -1,4 +1,6 @@
 import type { Engine } from '../engines/engine.ts'
+import { errors } from '../errors.ts'
+import type { Participant, ParticipantSavepoint } from '../transactions/participant.ts'
 import type { ConnectionContext } from './connection.ts'
 import type { Container } from './container.ts'
 import { bindSession, commitContext, rollbackContext, type SqlEm } from './entity-manager.ts'
@@ -10,7 +12,7 @@ import { TransactionConnection } from './transaction-connection.ts'
 import { WriteTrack } from './write-track.ts'
 
 /** One engine's session of one request: its EntityManager and the connection under it. */
-export class Session {
+export class Session implements Participant {
   readonly engine: Engine
   readonly container: Container
   readonly em: SqlEm
@@ -37,13 +39,32 @@ export class Session {
     bindSession(this.em, this)
   }
 
-  /** Whether a commit or rollback of the request concerns it. */
-  get isTransactional(): boolean {
-    return this.engine.hasTransaction && !this.engine.readOnly
+  get name(): string {
+    return this.engine.name
+  }
+
+  /** Whether it is a part of the request's transaction: a commit or rollback of that concerns it. */
+  get isJoined(): boolean {
+    return this.engine.joins
+  }
+
+  get isOpen(): boolean {
+    return this.connection.holding
+  }
+
+  async flush(): Promise<void> {
+    await this.em.flush()
+  }
+
+  commit(): Promise<void> {
+    return this.commitFlushed()
   }
 
   /** Commits what was flushed; does nothing where no statement began a transaction. */
   async commitFlushed(): Promise<void> {
+    if (this.isJoined && this.container.isDoomed) {
+      throw new errors.SQLA_ERR_TRANSACTION_DOOMED(this.container.owner.label())
+    }
     if (this.#transaction instanceof NoTransaction || !this.connection.holding) return
     const callbacks = this.#afterCommit
     this.#afterCommit = undefined
@@ -75,6 +96,24 @@ export class Session {
       // Had a subscriber kept MikroORM from it, the transaction would still be open.
       if (this.connection instanceof TransactionConnection) await this.connection.rollback()
       this.em.clear()
+    }
+  }
+
+  async savepoint(name: string): Promise<ParticipantSavepoint | undefined> {
+    await this.em.flush()
+    const transaction = this.#transaction
+    if (transaction instanceof NoTransaction || !this.connection.holding) return undefined
+    await transaction.savepoint(name).execute()
+    return {
+      rollback: async () => {
+        await transaction.sessionConnection.endStream()
+        // It may have been committed or rolled back by hand since.
+        if (this.connection.holding) await transaction.rollbackToSavepoint(name).execute()
+        this.em.clear()
+      },
+      release: async () => {
+        if (this.connection.holding) await transaction.releaseSavepoint(name).execute()
+      },
     }
   }
 
