@@ -81,6 +81,16 @@ export const errorTable = {
   SQLA_ERR_TRANSACTION_DOOMED: {
     message: 'The transaction of %s has been doomed: it can only be rolled back',
   },
+  SQLA_ERR_COMMIT_LOST: {
+    message:
+      "The connection of session '%s' was lost at COMMIT, and its server says that nothing was committed",
+    statusCode: 503,
+  },
+  SQLA_ERR_COMMIT_IN_DOUBT: {
+    message:
+      "The connection of session '%s' was lost at COMMIT, and nobody can tell whether it was committed: %s",
+    statusCode: 503,
+  },
   SQLA_ERR_PARTIAL_COMMIT: {
     message: '%s was committed in part. Committed: %s. Not committed: %s',
   },

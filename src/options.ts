@@ -1,6 +1,16 @@
 import type { IsolationLevel, MikroORM, Options as MikroOrmOptions } from '@mikro-orm/core'
 import { errors } from './errors.ts'
-import { boolean, type Check, check, milliseconds, names, object, oneOf, property } from './option-checks.ts'
+import {
+  boolean,
+  type Check,
+  check,
+  describe,
+  milliseconds,
+  names,
+  object,
+  oneOf,
+  property,
+} from './option-checks.ts'
 import {
   CONSISTENCIES,
   type Consistency,
@@ -120,6 +130,12 @@ export interface RouteOptions {
   onAbort?: OnAbort
   /** Overrides `routing.consistency` for this route. */
   consistency?: Consistency
+  /**
+   * How often the handler runs again, from the beginning in a new transaction, when the database reports a serialization
+   * failure or a deadlock. Only what it does through `request.db` is undone, and it must return its answer instead of sending
+   * it. Default 0.
+   */
+  retry?: number
 }
 
 const COMMIT_MODES: readonly unknown[] = ['manual', 'autocommit', 'autocommit_include_redirect']
@@ -162,6 +178,10 @@ const ROUTE_OPTIONS: Record<string, Check> = {
   commitMode: oneOf(COMMIT_MODES),
   onAbort: oneOf(ON_ABORT),
   consistency: oneOf(CONSISTENCIES),
+  retry: value =>
+    Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 20
+      ? undefined
+      : `must be a whole number from 0 to 20, not ${describe(value)}`,
 }
 
 /** Fastify adds these to the options of every plugin. */

@@ -25,7 +25,7 @@ import {
   platformOf,
   type SqlOrm,
 } from './orm.ts'
-import type { PgNativePool } from './pg-pool.ts'
+import { type PgNativePool, PgPool } from './pg-pool.ts'
 import type { Primary } from './primary.ts'
 import { messageOf, redact, redactedCause } from './redact.ts'
 import type { ReplicaInfo, ReplicaSet } from './replica-set.ts'
@@ -148,6 +148,11 @@ export class Engine {
 
   get dialect(): Dialect {
     return dialectOf(platformOf(this.orm))
+  }
+
+  /** Whether its server can be asked later what has become of a transaction; see `pg_xact_status`. */
+  get tellsOutcomes(): boolean {
+    return this.#pool instanceof PgPool && !this.readOnly
   }
 
   /** The statements that begin a transaction of this engine. */

@@ -143,6 +143,14 @@ export class Container implements Listed {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   }
 
+  /** For a handler that runs again: nothing of its first run is left, in no session. */
+  async restart(): Promise<void> {
+    await this.endStreams()
+    for (const session of this.#sessions) if (!session.isJoined) await session.rollback()
+    await this.rollback()
+    this.#transaction = undefined
+  }
+
   /** What has joined besides the sessions. The databases have rolled back, so what fails here is only told. */
   async #rollbackOthers(): Promise<void> {
     for (const error of (await this.#transaction?.rollback()) ?? []) {

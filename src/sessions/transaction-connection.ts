@@ -1,6 +1,7 @@
 import type { CompiledQuery, QueryResult } from 'kysely'
 import type { Lease } from '../engines/connection-pool.ts'
 import { errors } from '../errors.ts'
+import { findOutcome, isInDoubt, type Witness, witnessTrailer } from '../transactions/commit-outcome.ts'
 import { type ConnectionContext, type Owner, SessionConnection } from './connection.ts'
 
 /** A stream that is being read, which has the session's turn until it ends. */
@@ -19,6 +20,9 @@ export class TransactionConnection extends SessionConnection {
   #running: Promise<void> | undefined
   #stream: OpenStream | undefined
   #begin: readonly string[] | undefined
+  /** What is known of the transaction that is open; undefined until it has written. */
+  #witness: Witness | undefined
+  #mayHaveWritten = false
 
   get holding(): boolean {
     return this.#lease !== undefined
@@ -70,7 +74,9 @@ export class TransactionConnection extends SessionConnection {
     this.context.noteStatement?.(query.sql)
     return this.exclusively(() => {
       const lease = this.#lease
-      return lease === undefined ? this.#start<R>(query) : lease.execute<R>(query)
+      if (lease === undefined) return this.#start<R>(query)
+      this.#askForWitness(lease, query)
+      return lease.execute<R>(query)
     })
   }
 
@@ -148,6 +154,17 @@ export class TransactionConnection extends SessionConnection {
     stream.endTurn()
   }
 
+  /** A COMMIT that gets no answer can be asked about if the transaction's id is known before. */
+  #askForWitness(lease: Lease, query: CompiledQuery | undefined): void {
+    if (query === undefined || !mayWrite(query.sql)) return
+    this.#mayHaveWritten = true
+    if (!this.context.tellsOutcomes || this.#witness !== undefined) return
+    lease.trailer = witnessTrailer(witness => {
+      this.#witness = witness
+      lease.trailer = undefined
+    })
+  }
+
   async #start<R>(first?: CompiledQuery): Promise<QueryResult<R>> {
     const statements = this.#begin ?? this.context.begin
     this.#begin = undefined
@@ -167,6 +184,9 @@ export class TransactionConnection extends SessionConnection {
     const lease = await this.context.pool.acquire()
     this.assertStillWanted(lease)
     this.#lease = lease
+    this.#witness = undefined
+    this.#mayHaveWritten = false
+    this.#askForWitness(lease, first)
     try {
       const result = await lease.begin<R>(statements, first)
       if (!this.context.repeats?.(lease)) return result
@@ -194,13 +214,28 @@ export class TransactionConnection extends SessionConnection {
       if (!(await lease.commit(this.context.commitTrailer)))
         throw new errors.SQLA_ERR_COMMIT_ROLLED_BACK(this.context.name)
     } catch (error) {
+      const isOpen = this.#mayHaveWritten && isInDoubt(error)
       // SQLite leaves a transaction open whose COMMIT failed; PostgreSQL has rolled it back.
-      if (lease.inTransaction) await lease.rollback().catch(() => {})
-      throw error
+      if (!isOpen && lease.inTransaction) await lease.rollback().catch(() => {})
+      lease.release(isOpen)
+      if (!isOpen) throw error
+      await this.#resolve(error)
     } finally {
       lease.release()
     }
   }
+
+  /** @returns when the transaction has been committed after all */
+  async #resolve(error: unknown): Promise<void> {
+    const { context } = this
+    if (this.#witness !== undefined) return findOutcome(context, this.#witness, error)
+    throw new errors.SQLA_ERR_COMMIT_IN_DOUBT(context.name, 'its id is not known', { cause: error })
+  }
+}
+
+/** A plain SELECT of columns writes nothing; one that calls a function may. */
+function mayWrite(sql: string): boolean {
+  return !sql.startsWith('select ') || sql.includes('(')
 }
 
 /**

@@ -53,7 +53,7 @@ export async function twoDatabases(
   })
   t.teardown(() => app.close())
   const orm = (database: TestDatabase) =>
-    defineConfig({ clientUrl: database.writerUrl, entities: [Account], pool: { min: 0, max: 4 } })
+    defineConfig({ clientUrl: database.writerUrl, entities: [Account], pool: { min: 0, max: 8 } })
   await app.register(sqlAssist, {
     commitMode: 'autocommit',
     ...options,
