@@ -1,14 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { errors as coreErrors } from '../../src/index.ts'
+import { Refresher } from '../../src/index.ts'
 import { FlagContext } from './context.ts'
 import { type Entries, Flag, type Surroundings } from './flag.ts'
-import type { FlagStore } from './store.ts'
+import type { Changes, FlagStore } from './store.ts'
 import { UsageRecorder } from './usage-recorder.ts'
-
-/** Milliseconds; a longer timer would fire at once. */
-const LONGEST_TTL = 2 ** 31 - 1
-/** Milliseconds. */
-const CLOSE_PATIENCE = 1_000
 
 /** How a client keeps its flags. */
 export interface FlagClientOptions {
@@ -53,19 +47,15 @@ export class FlagClient {
   readonly #log: FlagClientOptions['log']
   readonly #isInSegment: Surroundings['isInSegment']
   readonly #usage: UsageRecorder | undefined
+  readonly #refresher: Refresher<Changes>
   readonly #broken = new WeakSet<Flag>()
   readonly #listeners = new Set<(names: readonly string[]) => void>()
   readonly #staleListeners = new Set<(isStale: boolean) => void>()
   /** Undefined until the storage has answered, or has failed to, for the first time. */
   #saidStale: boolean | undefined
   #snapshot: Snapshot
-  #syncing: Promise<void> | undefined
-  #isAsked = false
-  #failure: unknown
   #syncedAt: number | undefined
   #startedAt: number | undefined
-  #timer: NodeJS.Timeout | undefined
-  #unsubscribe: (() => Promise<void>) | undefined
 
   constructor({
     storage,
@@ -75,9 +65,6 @@ export class FlagClient {
     recordUsage = true,
     log,
   }: FlagClientOptions) {
-    if (!(typeof ttl === 'number' && ttl > 0 && ttl <= LONGEST_TTL)) {
-      throw new coreErrors.SQLA_ERR_INVALID_OPTION('ttl', `must be milliseconds, from 1 to ${LONGEST_TTL}`)
-    }
     this.storage = storage
     this.ttl = ttl
     this.strict = strict
@@ -89,6 +76,29 @@ export class FlagClient {
     this.#log = log
     this.#isInSegment = isInSegment
     this.#snapshot = { version: 0, flags: new Map(), isInSegment }
+    this.#refresher = new Refresher({
+      read: () => this.storage.changesSince(this.#snapshot.version),
+      apply: changes => {
+        this.#syncedAt = Date.now()
+        if (changes.flags.length > 0 || changes.complete) this.#apply(changes)
+        this.#sayStale()
+      },
+      ttl,
+      subscribe: onChange => this.storage.subscribe?.(onChange),
+      onFailure: (err, isFirst) => {
+        if (isFirst) log?.warn({ err }, 'the flags could not be read; the last ones go on serving')
+        this.#sayStale()
+      },
+      onTick: () => {
+        // A storage that does not answer does not fail either.
+        if (this.stale) this.#sayStale()
+        // When the flags have been asked for: on an engine with one connection they go first.
+        queueMicrotask(() => {
+          // What cannot be read cannot be written to either.
+          if (this.failure === undefined) void this.#usage?.record()
+        })
+      },
+    })
   }
 
   /** The flags as they are known now, without tombstones; a change makes another map. */
@@ -103,14 +113,14 @@ export class FlagClient {
 
   /** Whether what is known may be old: the storage could not be asked the last time, or has not answered since. */
   get stale(): boolean {
-    if (this.#failure !== undefined) return true
+    if (this.failure !== undefined) return true
     if (this.#startedAt === undefined) return false
     return Date.now() - (this.#syncedAt ?? this.#startedAt) > 2 * this.ttl + 1_000
   }
 
   /** Why the storage could not be asked, the last time. */
   get failure(): unknown {
-    return this.#failure
+    return this.#refresher.failure
   }
 
   /** When the storage answered last: milliseconds since 1970; undefined when it never has. */
@@ -129,42 +139,11 @@ export class FlagClient {
    * @throws what the storage throws; what is known stays
    */
   sync(): Promise<void> {
-    if (this.#syncing !== undefined) {
-      this.#isAsked = true
-      return this.#syncing
-    }
-    this.#syncing = this.#sync().finally(() => {
-      this.#syncing = undefined
-    })
-    return this.#syncing
+    return this.#refresher.refresh()
   }
 
-  async #sync(): Promise<void> {
-    do {
-      this.#isAsked = false
-      try {
-        const { version, flags, complete } = await this.storage.changesSince(this.#snapshot.version)
-        this.#failure = undefined
-        this.#syncedAt = Date.now()
-        if (flags.length > 0 || complete)
-          this.#apply(
-            version,
-            flags.map(data => new Flag(data)),
-            complete,
-          )
-        this.#sayStale()
-      } catch (error) {
-        if (this.#failure === undefined) {
-          this.#log?.warn({ err: error }, 'the flags could not be read; the last ones go on serving')
-        }
-        this.#failure = error
-        this.#sayStale()
-        throw error
-      }
-    } while (this.#isAsked)
-  }
-
-  #apply(version: number, changed: readonly Flag[], complete: boolean): void {
+  #apply({ version, flags: found, complete }: Changes): void {
+    const changed = found.map(data => new Flag(data))
     const before = this.#snapshot.flags
     const flags = new Map(complete ? [] : before)
     for (const flag of changed) {
@@ -216,36 +195,17 @@ export class FlagClient {
    *
    * @returns when they have been read, or when that has failed or takes longer than `ttl`: then the next `ttl` tries again
    */
-  async start(): Promise<void> {
+  start(): Promise<void> {
     this.#startedAt ??= Date.now()
-    this.#unsubscribe ??= this.storage.subscribe?.(() => void this.sync().catch(() => {}))
-    this.#timer ??= setInterval(() => {
-      // A storage that does not answer does not fail either.
-      if (this.stale) this.#sayStale()
-      void this.sync().catch(() => {})
-      // What cannot be read cannot be written to either.
-      if (this.#failure === undefined) void this.#usage?.record()
-    }, this.ttl)
-    this.#timer.unref()
-    await this.#patiently(this.sync(), this.ttl)
+    return this.#refresher.start()
   }
 
   /** Ends what {@link start} has begun. */
-  async close(): Promise<void> {
-    clearInterval(this.#timer)
-    this.#timer = undefined
-    await this.#unsubscribe?.()
-    this.#unsubscribe = undefined
-    this.#startedAt = undefined
-    const lastNotes = this.#failure === undefined ? this.#usage?.finish() : undefined
-    await this.#patiently(Promise.allSettled([this.#syncing, lastNotes]), CLOSE_PATIENCE)
-  }
-
-  /** A database that is there and does not answer must keep nobody from starting or ending. */
-  async #patiently(work: Promise<unknown>, patience: number): Promise<void> {
-    const ended = new AbortController()
-    const settled = work.catch(() => {}).finally(() => ended.abort())
-    await Promise.race([settled, sleep(patience, undefined, { signal: ended.signal }).catch(() => {})])
+  close(): Promise<void> {
+    return this.#refresher.close(() => {
+      this.#startedAt = undefined
+      return this.failure === undefined ? this.#usage?.finish() : undefined
+    })
   }
 
   /** For contexts: somebody has asked for a flag that does not exist. */

@@ -1,5 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { type Engine, listen } from '../../src/index.ts'
+import { type Engine, listen, Refresher } from '../../src/index.ts'
 import { compileSegment } from './compile.ts'
 import { matches } from './evaluate.ts'
 import type { Predicate } from './predicate.ts'
@@ -28,8 +27,6 @@ interface Known {
   readonly data: string
 }
 
-/** Milliseconds. */
-const CLOSE_PATIENCE = 1_000
 /** What clients of ours make up must not fill the memory. */
 const MOST_UNKNOWN = 1_000
 
@@ -41,22 +38,30 @@ export class SegmentRegistry {
   readonly #options: SegmentRegistryOptions
   readonly #defined: ReadonlyMap<string, Known>
   readonly #unknown = new Set<string>()
+  readonly #refresher: Refresher<ReadonlyMap<string, Known>>
   #known: ReadonlyMap<string, Known>
-  #syncing: Promise<void> | undefined
-  #isAsked = false
-  #failure: unknown
-  #timer: NodeJS.Timeout | undefined
-  #unsubscribe: (() => Promise<void>) | undefined
 
   constructor(options: SegmentRegistryOptions) {
+    const { engine, tables, ttl, log } = options
     this.#options = options
     this.#defined = new Map([...options.defined].map(([key, segment]) => [key, known(segment)]))
     this.#known = this.#defined
+    this.#refresher = new Refresher({
+      read: () => this.#read(),
+      apply: now => {
+        this.#known = now
+      },
+      ttl,
+      subscribe: onChange => listen(engine, tables.channel, onChange),
+      onFailure(err, isFirst) {
+        if (isFirst) log?.warn({ err }, 'the segments could not be read; the last ones go on serving')
+      },
+    })
   }
 
   /** Why the saved segments could not be read, the last time. */
   get failure(): unknown {
-    return this.#failure
+    return this.#refresher.failure
   }
 
   get(key: string): SegmentContext | undefined {
@@ -100,36 +105,10 @@ export class SegmentRegistry {
    * @throws what the database throws; what is known stays
    */
   sync(): Promise<void> {
-    if (this.#syncing !== undefined) {
-      this.#isAsked = true
-      return this.#syncing
-    }
-    this.#syncing = this.#sync().finally(() => {
-      this.#syncing = undefined
-    })
-    return this.#syncing
+    return this.#refresher.refresh()
   }
 
-  async #sync(): Promise<void> {
-    do {
-      this.#isAsked = false
-      try {
-        await this.#load()
-        this.#failure = undefined
-      } catch (error) {
-        if (this.#failure === undefined) {
-          this.#options.log?.warn(
-            { err: error },
-            'the segments could not be read; the last ones go on serving',
-          )
-        }
-        this.#failure = error
-        throw error
-      }
-    } while (this.#isAsked)
-  }
-
-  async #load(): Promise<void> {
+  async #read(): Promise<ReadonlyMap<string, Known>> {
     const before = this.#known
     const saved = await listSaved(this.#options.engine.orm.em.fork(), this.#options)
     const now = new Map(this.#defined)
@@ -139,7 +118,7 @@ export class SegmentRegistry {
       const isSame = old !== undefined && old.data === JSON.stringify(segment)
       now.set(segment.key, isSame ? old : known(segment))
     }
-    this.#known = now
+    return now
   }
 
   /**
@@ -147,22 +126,13 @@ export class SegmentRegistry {
    *
    * @returns when they have been read, or when that has failed or takes longer than `ttl`: then the next `ttl` tries again
    */
-  async start(): Promise<void> {
-    const { engine, tables, ttl } = this.#options
-    const sync = () => void this.sync().catch(() => {})
-    this.#unsubscribe ??= listen(engine, tables.channel, sync)
-    this.#timer ??= setInterval(sync, ttl)
-    this.#timer.unref()
-    await patiently(this.sync(), ttl)
+  start(): Promise<void> {
+    return this.#refresher.start()
   }
 
   /** Ends what {@link start} has begun. */
-  async close(): Promise<void> {
-    clearInterval(this.#timer)
-    this.#timer = undefined
-    await this.#unsubscribe?.()
-    this.#unsubscribe = undefined
-    await patiently(Promise.allSettled([this.#syncing]), CLOSE_PATIENCE)
+  close(): Promise<void> {
+    return this.#refresher.close()
   }
 }
 
@@ -182,11 +152,4 @@ export function identityOfEntries(entries: SegmentEntries): Identity {
     key: textOf(entries.key) ?? null,
     traits: entries as Traits,
   }
-}
-
-/** A database that is there and does not answer must keep nobody from starting or ending. */
-async function patiently(work: Promise<unknown>, patience: number): Promise<void> {
-  const ended = new AbortController()
-  const settled = work.catch(() => {}).finally(() => ended.abort())
-  await Promise.race([settled, sleep(patience, undefined, { signal: ended.signal }).catch(() => {})])
 }

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { patiently } from '../patiently.ts'
 import type { Engine } from './engine.ts'
 
 /** The part of pg's client that listens. */
@@ -109,12 +109,7 @@ export function listen(engine: Engine, channel: string, onChange: () => void): (
     one.removeAllListeners()
     one.on('error', () => {})
     // A server that has been cut off never says goodbye.
-    const ended = new AbortController()
-    const settled = one
-      .end()
-      .catch(() => {})
-      .finally(() => ended.abort())
-    await Promise.race([settled, sleep(CLOSE_PATIENCE, undefined, { signal: ended.signal }).catch(() => {})])
+    await patiently(one.end(), CLOSE_PATIENCE)
     one.connection.stream.destroy()
   }
 }

@@ -148,6 +148,24 @@ t.test('while the flags cannot be read nothing is tried', async t => {
   t.same(warnings, ['the flags could not be read; the last ones go on serving'], 'one warning for one cause')
 })
 
+t.test('the flags are asked for first', async t => {
+  const { storage, client, rounds } = await watched(t)
+  await rounds()
+  const asked: string[] = []
+  t.intercept(storage, 'changesSince', {
+    value: async () => {
+      asked.push('changes')
+      return { version: 4, flags: [], complete: false }
+    },
+  })
+  t.intercept(storage, 'noteAsked', {
+    value: async () => void asked.push('usage'),
+  })
+  client.context().isEnabled('a')
+  await rounds()
+  t.same(asked.slice(0, 2), ['changes', 'usage'])
+})
+
 t.test('it need not be written down', async t => {
   const { storage, client, rounds } = await watched(t, { recordUsage: false })
   client.context().isEnabled('a')

@@ -198,6 +198,30 @@ t.test('a storage that never answers keeps nobody from starting and ending, and 
   t.ok(performance.now() - begin < 4_000)
 })
 
+t.test('that flags are stale is told at once when reading fails, and when it works again', async t => {
+  const storage = new MemoryFlagStorage()
+  const client = new FlagClient({ storage })
+  const told: boolean[] = []
+  client.onStale(isStale => told.push(isStale))
+  await client.sync()
+  Object.assign(storage, { changesSince: () => Promise.reject(new TypeError('no connection')) })
+  await t.rejects(client.sync())
+  await t.rejects(client.sync())
+  t.same(told, [false, true])
+  Reflect.deleteProperty(storage, 'changesSince')
+  await client.sync()
+  t.same(told, [false, true, false])
+})
+
+t.test('the flags of a closed client do not become stale', async t => {
+  const client = new FlagClient({ storage: new MemoryFlagStorage() })
+  await client.start()
+  await client.close()
+  const later = Date.now() + 3_600_000
+  t.intercept(Date, 'now', { value: () => later })
+  t.equal(client.stale, false)
+})
+
 t.test('a closed client asks no more', async t => {
   const storage = new MemoryFlagStorage()
   let asked = 0

@@ -332,9 +332,17 @@ t.test('with PostgreSQL', async t => {
   t.teardown(() => admin.end())
   const cutOff = async () => {
     await admin.query(`alter database ${database.name} with allow_connections false`)
-    await admin.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [
-      database.name,
-    ])
+    // Who holds a lock comes last: those who wait for it must not get an answer before they end.
+    for (const those of ["state <> 'idle in transaction'", 'true']) {
+      const left = async (): Promise<boolean> => {
+        const { rowCount } = await admin.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and ${those}`,
+          [database.name],
+        )
+        return (rowCount ?? 0) > 0
+      }
+      while (await left()) await sleep(5)
+    }
   }
   const letIn = () => admin.query(`alter database ${database.name} with allow_connections true`)
   t.teardown(letIn)

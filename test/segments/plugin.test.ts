@@ -215,6 +215,25 @@ await onPostgres(t, async (t, backend) => {
     t.equal(await app.segments.count('pro'), 0)
   })
 
+  t.test('that the segments cannot be read is said once, until they can be again', async t => {
+    const place = newPlace()
+    const { app, logs, sql } = await appOn(t, backend, { place, createTables: false, ttl: 60_000 })
+    await t.rejects(app.segments.sync(), /does not exist/)
+    await t.rejects(app.segments.sync(), /does not exist/)
+    t.equal(logs.length, 1)
+    await app.segments.createTables()
+    const isRead = () =>
+      app.segments.sync().then(
+        () => true,
+        () => false,
+      )
+    // One that is under way may have begun before there were tables.
+    t.ok((await until(isRead)) < 1_000)
+    await sql(`drop table ${place}_segments`)
+    await t.rejects(app.segments.sync(), /does not exist/)
+    t.equal(logs.length, 2)
+  })
+
   t.test('nothing is open when the application is closed', async t => {
     const { sql } = await appOn(t, backend)
     for (const wait of [0, 60]) {

@@ -54,6 +54,15 @@ t.test('here: undefined where JavaScript cannot tell', async t => {
   t.equal(PythonRegex.parse('(?:a+b?)*c').test('a'.repeat(20)), false)
 })
 
+t.test('lines and lookarounds, for the engines that have them', async t => {
+  const lines = PythonRegex.parse('(?m)(?:a|\\n)*^b')
+  t.match(lines.toPostgres(), { regex: '(?:^|(?<=\\n))b' })
+  for (const text of ['b', '\nb', 'a\nb']) t.equal(lines.test(text), true)
+  t.equal(lines.test('ab'), false)
+  t.equal(PythonRegex.parse('(?<=(?>ab|ac$))').test('ab'), undefined, 'an atomic group in a lookbehind')
+  t.equal(PythonRegex.parse('ab(?<=ab)(?>c|cd)e').test('abce'), true, 'and one after it')
+})
+
 t.test('the same pattern can be asked again', async t => {
   const regex = PythonRegex.parse('a')
   t.equal(regex.pattern, 'a')

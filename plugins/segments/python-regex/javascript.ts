@@ -1,7 +1,8 @@
 import type { CharSet } from './charset.ts'
-import { isNullable, type Node, nodesOf, type PlaceKind } from './nodes.ts'
+import { LookaroundWriter } from './lookaround-writer.ts'
+import { isNullable, type Node, nodesOf } from './nodes.ts'
 import { isSetWhenever } from './references.ts'
-import { brackets, Declined, hex, isPlain, quantifier, RegexWriter } from './writer.ts'
+import { brackets, Declined, hex, isPlain, quantifier } from './writer.ts'
 
 /**
  * The same regular expression for JavaScript, at the text's start.
@@ -12,16 +13,10 @@ export function toJavascript(pattern: Node): RegExp {
   return new RegExp(new JavascriptWriter(pattern).write(pattern), 'uy')
 }
 
-class JavascriptWriter extends RegexWriter {
+class JavascriptWriter extends LookaroundWriter {
   protected override readonly longest = 2_000_000
-  readonly #pattern: Node
   #atoms = 0
   #isBehind = false
-
-  constructor(pattern: Node) {
-    super()
-    this.#pattern = pattern
-  }
 
   protected override set(set: CharSet): string {
     if (set.isEmpty) return '[]'
@@ -29,28 +24,6 @@ class JavascriptWriter extends RegexWriter {
     return set.isAll
       ? '[^]'
       : brackets(set, code => (isPlain(code) ? String.fromCharCode(code) : escaped(code)))
-  }
-
-  protected override place(place: PlaceKind): string {
-    switch (place) {
-      case 'textStart':
-        return '^'
-      case 'textEnd':
-        return '$'
-      case 'lineStart':
-        return '(?:^|(?<=\\n))'
-      case 'lineEnd':
-        return '(?=\\n|$)'
-      case 'lastLineEnd':
-        return '(?=\\n?$)'
-    }
-  }
-
-  protected override boundary({ word, isNegated }: Node & { kind: 'boundary' }): string {
-    const inside = this.set(word)
-    if (!isNegated) return `(?:(?<=${inside})(?!${inside})|(?<!${inside})(?=${inside}))`
-    const outside = this.set(word.complement())
-    return `(?:(?<=${inside})(?=${inside})|(?<=${outside})(?!${inside})|(?<!${inside})(?=${outside}))`
   }
 
   protected override group({ number, body }: Node & { kind: 'group' }): string {
@@ -66,21 +39,21 @@ class JavascriptWriter extends RegexWriter {
     return `(?=(?<${name}>${this.write(body)}))\\k<${name}>`
   }
 
-  protected override look({ isAhead, isNegated, body }: Node & { kind: 'look' }): string {
+  protected override look(node: Node & { kind: 'look' }): string {
     // A lookaround is never tried otherwise either: what is captured in it is what comes first
-    const isCapturing = nodesOf(body).some(inner => inner.kind === 'group')
-    if (isCapturing && hasEmptyRounds(body))
+    const isCapturing = nodesOf(node.body).some(inner => inner.kind === 'group')
+    if (isCapturing && hasEmptyRounds(node.body))
       throw new Declined('a repeat of nothing around a group in a lookaround')
     const around = this.#isBehind
-    this.#isBehind = !isAhead
-    const text = this.write(body)
+    this.#isBehind = !node.isAhead
+    const text = super.look(node)
     this.#isBehind = around
-    return `(?${isAhead ? '' : '<'}${isNegated ? '!' : '='}${text})`
+    return text
   }
 
   protected override reference({ group, ignores }: Node & { kind: 'reference' }): string {
     if (ignores) throw new Declined('a reference to a group that ignores case')
-    if (!isSetWhenever(this.#pattern, group))
+    if (!isSetWhenever(this.pattern, group))
       throw new Declined('a reference to a group that may not have matched')
     return `\\k<g${group}>`
   }

@@ -1,8 +1,9 @@
 import { countTransitions } from './automaton-size.ts'
 import { CharSet } from './charset.ts'
-import { childrenOf, type Node, nodesOf, type PlaceKind, referredGroups } from './nodes.ts'
+import { LookaroundWriter } from './lookaround-writer.ts'
+import { childrenOf, type Node, nodesOf, referredGroups } from './nodes.ts'
 import { isSetWhenever } from './references.ts'
-import { brackets, Declined, hex, isPlain, quantifier, RegexWriter } from './writer.ts'
+import { brackets, Declined, hex, isPlain, quantifier } from './writer.ts'
 
 /** The longest regular expression, in characters. A `\w` of Unicode takes 9,000. */
 const LONGEST = 200_000
@@ -30,14 +31,8 @@ export function toPostgres(pattern: Node): string {
   return text
 }
 
-class PostgresWriter extends RegexWriter {
+class PostgresWriter extends LookaroundWriter {
   protected override readonly longest = LONGEST
-  readonly #pattern: Node
-
-  constructor(pattern: Node) {
-    super()
-    this.#pattern = pattern
-  }
 
   protected override set(all: CharSet): string {
     const set = all.without(NOT_IN_TEXTS)
@@ -50,28 +45,6 @@ class PostgresWriter extends RegexWriter {
     return brackets(shorter, code => (isPlain(code) ? String.fromCharCode(code) : escaped(code)))
   }
 
-  protected override place(place: PlaceKind): string {
-    switch (place) {
-      case 'textStart':
-        return '^'
-      case 'textEnd':
-        return '$'
-      case 'lineStart':
-        return '(?:^|(?<=\\n))'
-      case 'lineEnd':
-        return '(?=\\n|$)'
-      case 'lastLineEnd':
-        return '(?=\\n?$)'
-    }
-  }
-
-  protected override boundary({ word, isNegated }: Node & { kind: 'boundary' }): string {
-    const inside = this.set(word)
-    if (!isNegated) return `(?:(?<=${inside})(?!${inside})|(?<!${inside})(?=${inside}))`
-    const outside = this.set(word.complement())
-    return `(?:(?<=${inside})(?=${inside})|(?<=${outside})(?!${inside})|(?<!${inside})(?=${outside}))`
-  }
-
   protected override group({ body }: Node & { kind: 'group' }): string {
     return `(${this.write(body)})`
   }
@@ -80,14 +53,10 @@ class PostgresWriter extends RegexWriter {
     throw new Declined('an atomic group or a possessive repeat')
   }
 
-  protected override look({ isAhead, isNegated, body }: Node & { kind: 'look' }): string {
-    return `(?${isAhead ? '' : '<'}${isNegated ? '!' : '='}${this.write(body)})`
-  }
-
   protected override reference({ group, ignores }: Node & { kind: 'reference' }): string {
     if (ignores) throw new Declined('a reference to a group that ignores case')
     // The number is that of the group among those that are left, in the order of their parentheses
-    const groups = nodesOf(this.#pattern)
+    const groups = nodesOf(this.pattern)
       .filter(node => node.kind === 'group')
       .map(node => node.number)
     return `(?:\\${groups.indexOf(group) + 1})`
