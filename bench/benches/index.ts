@@ -1,6 +1,7 @@
 import type { Bench } from '../lib/bench.ts'
 import { addMany } from './add-many.ts'
 import { flagsRequest } from './flags-request.ts'
+import { inDoubt } from './in-doubt.ts'
 import { insert } from './insert.ts'
 import { insertRemote } from './insert-remote.ts'
 import { listAndCount } from './list-and-count.ts'
@@ -16,6 +17,7 @@ import { untouched } from './untouched.ts'
 export const benches: readonly Bench[] = [
   insert,
   insertRemote,
+  inDoubt,
   read,
   untouched,
   touched,

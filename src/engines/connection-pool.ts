@@ -8,6 +8,8 @@ import type { Listed } from '../live-list.ts'
 export interface Lease extends Listed {
   /** The pool that it came from. */
   readonly pool: ConnectionPool
+  /** The same object as long as it is the same connection, whoever holds it. */
+  readonly connection: object
   /** Asked behind every statement on it, in the same message where the protocol allows it. */
   trailer: Trailer | undefined
   /** Whether statements outside a transaction go through {@link guard}: see {@link PoolContext.guard}. */

@@ -88,6 +88,10 @@ class KyselyLease implements Lease {
     this.#giveBack = giveBack
   }
 
+  get connection(): object {
+    return this.#connection
+  }
+
   async execute<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     const result = await this.#connection.executeQuery<R>(query)
     if (this.trailer !== undefined) await this.#ask(this.trailer)

@@ -142,6 +142,10 @@ class PgLease implements Lease {
     this.pool = pool
   }
 
+  get connection(): object {
+    return this.#client
+  }
+
   get inTransaction(): boolean {
     // null right after connecting: the first ReadyForQuery is still being handled.
     const status = this.#client.getTransactionStatus()

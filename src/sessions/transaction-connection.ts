@@ -1,7 +1,8 @@
 import type { CompiledQuery, QueryResult } from 'kysely'
 import type { Lease } from '../engines/connection-pool.ts'
 import { errors } from '../errors.ts'
-import { findOutcome, isInDoubt, type Witness, witnessTrailer } from '../transactions/commit-outcome.ts'
+import { findOutcome, isInDoubt } from '../transactions/commit-outcome.ts'
+import { mayWrite, sendWithWitness, type Witness } from '../transactions/witness.ts'
 import { type ConnectionContext, type Owner, SessionConnection } from './connection.ts'
 
 /** A stream that is being read, which has the session's turn until it ends. */
@@ -75,8 +76,7 @@ export class TransactionConnection extends SessionConnection {
     return this.exclusively(() => {
       const lease = this.#lease
       if (lease === undefined) return this.#start<R>(query)
-      this.#askForWitness(lease, query)
-      return lease.execute<R>(query)
+      return this.#witnessed(lease, query, one => lease.execute<R>(one))
     })
   }
 
@@ -155,13 +155,16 @@ export class TransactionConnection extends SessionConnection {
   }
 
   /** A COMMIT that gets no answer can be asked about if the transaction's id is known before. */
-  #askForWitness(lease: Lease, query: CompiledQuery | undefined): void {
-    if (query === undefined || !mayWrite(query.sql)) return
+  #witnessed<R>(
+    lease: Lease,
+    query: CompiledQuery,
+    send: (query: CompiledQuery) => Promise<QueryResult<R>>,
+  ): Promise<QueryResult<R>> {
+    if (!mayWrite(query.sql)) return send(query)
     this.#mayHaveWritten = true
-    if (!this.context.tellsOutcomes || this.#witness !== undefined) return
-    lease.trailer = witnessTrailer(witness => {
+    if (!this.context.tellsOutcomes || this.#witness !== undefined) return send(query)
+    return sendWithWitness(lease, query, send, witness => {
       this.#witness = witness
-      lease.trailer = undefined
     })
   }
 
@@ -186,9 +189,10 @@ export class TransactionConnection extends SessionConnection {
     this.#lease = lease
     this.#witness = undefined
     this.#mayHaveWritten = false
-    this.#askForWitness(lease, first)
     try {
-      const result = await lease.begin<R>(statements, first)
+      const result = await (first === undefined
+        ? lease.begin<R>(statements)
+        : this.#witnessed(lease, first, one => lease.begin<R>(statements, one)))
       if (!this.context.repeats?.(lease)) return result
       await this.end()
       return undefined
@@ -231,11 +235,6 @@ export class TransactionConnection extends SessionConnection {
     if (this.#witness !== undefined) return findOutcome(context, this.#witness, error)
     throw new errors.SQLA_ERR_COMMIT_IN_DOUBT(context.name, 'its id is not known', { cause: error })
   }
-}
-
-/** A plain SELECT of columns writes nothing; one that calls a function may. */
-function mayWrite(sql: string): boolean {
-  return !sql.startsWith('select ') || sql.includes('(')
 }
 
 /**

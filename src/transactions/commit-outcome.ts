@@ -3,23 +3,12 @@ import { CompiledQuery } from 'kysely'
 import type { ConnectionPool, Lease, Trailer } from '../engines/connection-pool.ts'
 import { errors } from '../errors.ts'
 import { isServerFailure } from '../routing/failures.ts'
+import type { Witness } from './witness.ts'
 
 /** Milliseconds. How long a COMMIT may stay in doubt while its server is asked, and how often it is. */
 const PATIENCE = 5_000
 const FIRST_PAUSE = 20
 const LAST_PAUSE = 250
-
-/** What is known of a transaction, should its COMMIT get no answer. */
-export interface Witness {
-  /** Its id, with the epoch. */
-  readonly xid: string
-  /** The history that the id belongs to: after a failover another server may have given it to somebody else. */
-  readonly timeline: string
-}
-
-/** Asked behind a statement that may have written; an id is given with the first row that is. */
-const WITNESS_SQL = `select pg_current_xact_id_if_assigned()::text as xid,
-  substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) as timeline`
 
 const WHERE_SQL = CompiledQuery.raw(
   `select case when pg_is_in_recovery() then null
@@ -32,17 +21,6 @@ export interface OutcomeContext {
   readonly name: string
   readonly pool: Pick<ConnectionPool, 'acquire'>
   readonly commitTrailer?: Trailer | undefined
-}
-
-/** The question that brings the witness along; see {@link Trailer}. */
-export function witnessTrailer(receive: (witness: Witness) => void): Trailer {
-  return {
-    sql: WITNESS_SQL,
-    receive(row) {
-      const { xid, timeline } = row as { xid: string | null; timeline: string }
-      if (xid !== null) receive({ xid, timeline })
-    },
-  }
 }
 
 /** Whether an error of COMMIT leaves it open what has become of the transaction: no server has answered. */
