@@ -29,7 +29,7 @@ export {
   errorTable,
   type SqlAssistErrorCode,
 } from './errors.ts'
-export type { RunOptions } from './lifecycle/run.ts'
+export { type RunOptions, runOn } from './lifecycle/run.ts'
 export type {
   AutocommitOptions,
   CommitMode,
@@ -38,9 +38,10 @@ export type {
   ReaderOptions,
   RouteOptions,
   SqlAssistOptions,
+  TwoPhaseOptions,
   WriterOptions,
 } from './options.ts'
-export type { Engines, NamedEngine, OpenSessions, SqlAssist } from './plugin.ts'
+export type { Engines, NamedEngine, OpenSessions, Prepared, SqlAssist } from './plugin.ts'
 export { Refresher, type RefresherOptions } from './refresher.ts'
 export type { Lag } from './routing/lag.ts'
 export type { Position } from './routing/position.ts'
@@ -60,6 +61,14 @@ export type { SqlEm } from './sessions/entity-manager.ts'
 export { requestOf, sessionOf } from './sessions/lookup.ts'
 export type { OpenSession } from './sessions/open-sessions.ts'
 export type { DataManager } from './transactions/data-manager.ts'
+export type { Decision } from './transactions/decisions.ts'
+export type {
+  PreparedTransaction,
+  PreparedTransactions,
+  Resolution,
+  ResolveOptions,
+  UnreachableEngine,
+} from './transactions/janitor.ts'
 export type { RequestTransaction, Savepoint } from './transactions/request-transaction.ts'
 export { sqlAssist }
 export default sqlAssist

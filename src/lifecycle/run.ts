@@ -1,9 +1,11 @@
+import type { Engine } from '../engines/engine.ts'
 import { errors } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { CommitMode } from '../options.ts'
 import { CONSISTENCIES, type Consistency } from '../routing/routing-options.ts'
 import type { Container, ContainerContext } from '../sessions/container.ts'
 import type { Db } from '../sessions/db.ts'
+import type { SqlEm } from '../sessions/entity-manager.ts'
 
 /** Options of a scope outside requests. */
 export interface RunOptions {
@@ -54,4 +56,38 @@ export async function runScope<T>(
   } finally {
     await container.close()
   }
+}
+
+/** `app.sqlAssist.run` */
+type Run = <T>(fn: (db: Db) => Promise<T>, options?: RunOptions) => Promise<T>
+
+/** Of the application that each engine is one of. */
+const runs = new WeakMap<Engine, Run>()
+
+/** For the plugin: lets {@link runOn} find the application of an engine. */
+export function bindRun(engine: Engine, run: Run): void {
+  runs.set(engine, run)
+}
+
+/**
+ * `app.sqlAssist.run` for code that is given an engine and knows no application, as a plugin's storage is: `work` gets the session of
+ * the engine, which is committed when it returns, rolled back when it throws, and closed.
+ *
+ * @throws SQLA_ERR_CLOSED when the engine has not been started
+ *
+ * @example
+ * ```ts
+ * await runOn(app.sqlAssist.engines.get('writer'), async session => {
+ *   session.create(User, { name: 'Ann' })
+ * })
+ * ```
+ */
+export async function runOn<R>(
+  engine: Engine,
+  work: (session: SqlEm) => Promise<R>,
+  options?: RunOptions,
+): Promise<R> {
+  const run = runs.get(engine)
+  if (run === undefined) throw new errors.SQLA_ERR_CLOSED(`Engine '${engine.name}'`)
+  return run(async db => work(db.get(engine.name) as SqlEm), options)
 }

@@ -72,6 +72,7 @@ t.test('the public face is an explicit list', async t => {
     'listen',
     'redact',
     'requestOf',
+    'runOn',
     'sessionOf',
     'sqlAssist',
   ])

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Db } from '../../src/index.ts'
-import { requestOf } from '../../src/index.ts'
+import { requestOf, runOn } from '../../src/index.ts'
 import { Audit, audited, committed, createTables, NOTHING, Note, testApp } from '../support/app.ts'
 import { testDatabase } from '../support/cluster.ts'
 
@@ -37,6 +37,28 @@ t.test('a scope outside requests', async t => {
       await t.rejects(sqlAssist.run(fn), failure)
       t.same(await committed(database, tag), [])
     }
+  })
+
+  await t.test('runOn: the same, for who knows an engine and no application', async t => {
+    const engine = sqlAssist.engines.get('writer')
+    const note = await runOn(engine, async session =>
+      session.create(Note, { tag: 'run on', body: 'a' } as never),
+    )
+    t.type((note as { id: number }).id, 'number')
+    await t.rejects(
+      runOn(
+        engine,
+        async session => {
+          session.create(Note, { tag: 'run on', body: 'b' } as never)
+          await session.flush()
+          t.match(sqlAssist.sessions.list(), [{ engine: 'writer', owner: 'a job' }])
+          throw failure
+        },
+        { name: 'a job' },
+      ),
+      failure,
+    )
+    t.same(await committed(database, 'run on'), ['a'])
   })
 
   await t.test('rejects when COMMIT fails', async t => {

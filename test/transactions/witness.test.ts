@@ -1,13 +1,12 @@
 import t, { type Test } from 'tap'
-import type { Db } from '../../src/index.ts'
-import { Account, twoDatabases } from './two-databases.ts'
+import { Account, type TwoDb, twoDatabases } from './two-databases.ts'
 
 // A transaction's id is learned behind its first write; nobody who writes notices.
 
 type Sql = (text: string) => Promise<unknown>
 
 /** Runs each statement twice, as the second one on a connection is asked in another way. */
-async function twice(t: Test, work: (sql: Sql, db: Db) => Promise<void>): Promise<void> {
+async function twice(t: Test, work: (sql: Sql, db: TwoDb) => Promise<void>): Promise<void> {
   const { run } = await twoDatabases(t)
   for (let round = 0; round < 2; round++) {
     await run(async db => {
