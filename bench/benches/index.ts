@@ -12,12 +12,14 @@ import { replicas } from './replicas.ts'
 import { routedInsert } from './routed-insert.ts'
 import { routedRead } from './routed-read.ts'
 import { touched } from './touched.ts'
+import { twoPhase } from './two-phase.ts'
 import { untouched } from './untouched.ts'
 
 export const benches: readonly Bench[] = [
   insert,
   insertRemote,
   inDoubt,
+  twoPhase,
   read,
   untouched,
   touched,
