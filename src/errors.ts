@@ -94,6 +94,14 @@ export const errorTable = {
   SQLA_ERR_PARTIAL_COMMIT: {
     message: '%s was committed in part. Committed: %s. Not committed: %s',
   },
+  SQLA_ERR_TWO_PHASE_UNAVAILABLE: {
+    message: "Engine '%s' cannot take part in two-phase commits: %s",
+  },
+  SQLA_ERR_TWO_PHASE_ABORTED: {
+    message:
+      'The commit of %s took so long between PREPARE TRANSACTION and its decision that it was rolled back. Nothing was saved',
+    statusCode: 503,
+  },
   SQLA_ERR_ENDLESS_COMMIT: {
     message: 'The callbacks before the commit of %s have registered further ones %s times',
   },

@@ -10,6 +10,7 @@ import {
   object,
   oneOf,
   property,
+  string,
 } from './option-checks.ts'
 import {
   CONSISTENCIES,
@@ -120,6 +121,34 @@ export interface SqlAssistOptions {
   requestContext?: boolean
   /** Where reads go when an engine has `replicas`. */
   routing?: RoutingOptions
+  /**
+   * Whether what a request has written to several databases is committed in two phases, so that it is committed in all of them or in
+   * none, whatever crashes. PostgreSQL with `max_prepared_transactions` above 0. Default false; see docs/transactions.md.
+   */
+  twoPhase?: boolean | TwoPhaseOptions
+}
+
+/** How commits in two phases are done. */
+export interface TwoPhaseOptions {
+  /** The engine that keeps the decisions. Best one that most of these requests write to. Default: the first that joins. */
+  coordinator?: string
+  /** Its table of decisions, `name` or `schema.name`; created when it is missing. Default `'sqlassist_decisions'`. */
+  table?: string
+  /**
+   * A part of the names of the prepared transactions: processes that say the same finish each other's work, so they must mean the same
+   * databases by the names of their engines. Up to 64 of A–Z, a–z, 0–9, `_`, `.`, `-`. Default `'app'`.
+   */
+  application?: string
+  /** Prepared transactions that are older, one's own or not, are warned of in the log, in milliseconds. Default 60,000. */
+  warnAfter?: number
+}
+
+/** The options with their defaults. */
+export interface ResolvedTwoPhase {
+  readonly coordinator: string | undefined
+  readonly table: string
+  readonly application: string
+  readonly warnAfter: number
 }
 
 /** Options of one route: `config: { db: { … } }`. */
@@ -157,6 +186,20 @@ const PLUGIN_OPTIONS: Record<string, Check> = {
   anyPreferences: names,
   requestContext: boolean,
   routing: object,
+  twoPhase: value => (typeof value === 'boolean' ? undefined : object(value)),
+}
+
+const TWO_PHASE_OPTIONS: Record<string, Check> = {
+  coordinator: string,
+  table: value =>
+    typeof value === 'string' && /^[A-Za-z_]\w{0,62}(\.[A-Za-z_]\w{0,62})?$/.test(value)
+      ? undefined
+      : `must be the name of a table, or schema.name, of letters, digits and _, not ${describe(value)}`,
+  application: value =>
+    typeof value === 'string' && /^[\w.-]{1,64}$/.test(value)
+      ? undefined
+      : `must have 1 to 64 characters of A–Z, a–z, 0–9, _, . and -, not ${describe(value)}`,
+  warnAfter: milliseconds,
 }
 
 const ENGINE_OPTIONS: Record<string, Check> = {
@@ -198,6 +241,19 @@ export function validatePluginOptions(options: SqlAssistOptions): void {
     throw new errors.SQLA_ERR_INVALID_OPTION('engines', 'needs at least one engine')
   }
   resolveRouting(options.routing)
+  resolveTwoPhase(options.twoPhase)
+}
+
+/**
+ * @returns undefined when it is off
+ * @throws SQLA_ERR_INVALID_OPTION
+ */
+export function resolveTwoPhase(options: SqlAssistOptions['twoPhase']): ResolvedTwoPhase | undefined {
+  if (options === undefined || options === false) return undefined
+  const given = options === true ? {} : options
+  check(TWO_PHASE_OPTIONS, given, 'twoPhase.')
+  const { coordinator, table = 'sqlassist_decisions', application = 'app', warnAfter = 60_000 } = given
+  return { coordinator, table, application, warnAfter }
 }
 
 /**

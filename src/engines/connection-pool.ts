@@ -34,6 +34,13 @@ export interface Lease extends Listed {
    * @param trailer asked behind COMMIT, in the same message
    */
   commit(trailer?: Trailer): Promise<boolean>
+  /**
+   * Ends the transaction without an outcome: the server keeps it under a name until `commit prepared` or `rollback prepared`
+   * (PostgreSQL). Resolves to `false` when the server answered with ROLLBACK.
+   *
+   * @param gid the name
+   */
+  prepare(gid: string): Promise<boolean>
   rollback(): Promise<void>
   stream<R>(query: CompiledQuery, chunkSize: number): AsyncIterableIterator<QueryResult<R>>
   /** Asks the server to stop what this connection is doing. Never rejects: it is best effort by nature. */

@@ -120,6 +120,18 @@ class KyselyLease implements Lease {
     return true
   }
 
+  async prepare(gid: string): Promise<boolean> {
+    await this.#connection.executeQuery(
+      CompiledQuery.raw(`prepare transaction '${gid.replaceAll("'", "''")}'`),
+    )
+    this.inTransaction = false
+    // Kysely does not tell whether the server has answered with ROLLBACK.
+    const { rows } = await this.#connection.executeQuery(
+      CompiledQuery.raw('select 1 from pg_prepared_xacts where gid = $1', [gid]),
+    )
+    return rows.length > 0
+  }
+
   async rollback(): Promise<void> {
     await this.#connection.executeQuery(ROLLBACK)
     this.inTransaction = false

@@ -225,6 +225,16 @@ class PgLease implements Lease {
     })
   }
 
+  prepare(gid: string): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      // The statement takes no parameters.
+      this.#client.query(`prepare transaction '${gid.replaceAll("'", "''")}'`, undefined, (error, result) => {
+        if (error) reject(error)
+        else resolve(result.command !== 'ROLLBACK')
+      })
+    })
+  }
+
   async rollback(): Promise<void> {
     await this.#query('rollback')
   }

@@ -5,6 +5,7 @@ import { kPlace, type Listed, type LiveList } from '../live-list.ts'
 import type { Logger } from '../logger.ts'
 import type { CommitStep } from '../transactions/participant.ts'
 import { RequestTransaction } from '../transactions/request-transaction.ts'
+import type { TwoPhase } from '../transactions/two-phase.ts'
 import { type CausalContext, Causality, type CausalOrigin, type FreshToken } from './causality.ts'
 import type { SqlEm } from './entity-manager.ts'
 import { Session } from './session.ts'
@@ -28,6 +29,8 @@ export interface ContainerContext {
   /** Every container that has been opened and not been closed. */
   readonly open: LiveList<Container>
   readonly causal: CausalContext
+  /** Commits what a request has written to several databases; undefined when each commits by itself. */
+  readonly twoPhase?: TwoPhase | undefined
 }
 
 type Callback = () => unknown
@@ -267,7 +270,9 @@ export class Container implements Listed {
     const open = this.#inOrder().filter(
       session => session.isJoined && session.connection.holding && chosen(session.engine),
     )
-    return this.#transaction === undefined ? open : [...open, ...this.#transaction.committing()]
+    const { twoPhase } = this.#context
+    const databases = twoPhase === undefined || open.length < 2 ? open : [twoPhase.step(open, this.owner.log)]
+    return this.#transaction === undefined ? databases : [...databases, ...this.#transaction.committing()]
   }
 
   /** Everything that may still fail, before anything is committed. */

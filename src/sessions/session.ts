@@ -1,9 +1,11 @@
 import type { Engine } from '../engines/engine.ts'
 import { errors } from '../errors.ts'
+import { Branch } from '../transactions/branch.ts'
 import type { Participant, ParticipantSavepoint } from '../transactions/participant.ts'
+import type { TwoPhaseSession } from '../transactions/two-phase.ts'
 import type { ConnectionContext } from './connection.ts'
 import type { Container } from './container.ts'
-import { bindSession, commitContext, rollbackContext, type SqlEm } from './entity-manager.ts'
+import { announceCommit, bindSession, commitContext, rollbackContext, type SqlEm } from './entity-manager.ts'
 import { ReadRoute } from './read-route.ts'
 import { factoryOf } from './session-factory.ts'
 import { LazyTransaction, NoTransaction } from './session-transaction.ts'
@@ -12,11 +14,12 @@ import { TransactionConnection } from './transaction-connection.ts'
 import { WriteTrack } from './write-track.ts'
 
 /** One engine's session of one request: its EntityManager and the connection under it. */
-export class Session implements Participant {
+export class Session implements Participant, TwoPhaseSession {
   readonly engine: Engine
   readonly container: Container
   readonly em: SqlEm
   readonly connection: TransactionConnection | StatementConnection
+  readonly #context: ConnectionContext
   readonly #transaction: LazyTransaction | NoTransaction
   #afterCommit: (() => void)[] | undefined
 
@@ -25,6 +28,7 @@ export class Session implements Participant {
     this.container = container
     const { parts, forkEntityManager } = factoryOf(engine)
     const context = contextOf(engine, container)
+    this.#context = context
     if (engine.hasTransaction) {
       const connection = new TransactionConnection(context, container.owner)
       this.connection = connection
@@ -60,16 +64,51 @@ export class Session implements Participant {
     return this.commitFlushed()
   }
 
-  /** Commits what was flushed; does nothing where no statement began a transaction. */
-  async commitFlushed(): Promise<void> {
+  #assertNotDoomed(): void {
     if (this.isJoined && this.container.isDoomed) {
       throw new errors.SQLA_ERR_TRANSACTION_DOOMED(this.container.owner.label())
     }
+  }
+
+  /** Commits what was flushed; does nothing where no statement began a transaction. */
+  async commitFlushed(): Promise<void> {
+    this.#assertNotDoomed()
     if (this.#transaction instanceof NoTransaction || !this.connection.holding) return
     const callbacks = this.#afterCommit
     this.#afterCommit = undefined
     await commitContext(this.em, this.#transaction)
     for (const callback of callbacks ?? []) callback()
+  }
+
+  async announceCommit(): Promise<void> {
+    this.#assertNotDoomed()
+    await announceCommit(this.em, this.#transaction, 'before')
+  }
+
+  async hasWritten(): Promise<boolean> {
+    return 'hasWritten' in this.connection && this.connection.hasWritten()
+  }
+
+  async commitAlone(): Promise<void> {
+    if (this.#transaction instanceof LazyTransaction) await this.#transaction.commit().execute()
+  }
+
+  async branch(gid: string): Promise<Branch> {
+    const lease = 'handOver' in this.connection ? await this.connection.handOver() : undefined
+    if (lease === undefined) {
+      throw new errors.SQLA_ERR_SESSION_CLOSED(this.name, this.container.owner.label())
+    }
+    return new Branch(gid, lease, this.#context, factoryOf(this.engine).parts.convertError)
+  }
+
+  async announceCommitted(): Promise<void> {
+    const callbacks = this.#afterCommit
+    this.#afterCommit = undefined
+    try {
+      await announceCommit(this.em, this.#transaction, 'after')
+    } finally {
+      for (const callback of callbacks ?? []) callback()
+    }
   }
 
   /** See {@link afterCommit}. */

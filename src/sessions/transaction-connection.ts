@@ -1,6 +1,7 @@
 import type { CompiledQuery, QueryResult } from 'kysely'
 import type { Lease } from '../engines/connection-pool.ts'
 import { errors } from '../errors.ts'
+import { hasId } from '../transactions/branch.ts'
 import { findOutcome, isInDoubt } from '../transactions/commit-outcome.ts'
 import { mayWrite, sendWithWitness, type Witness } from '../transactions/witness.ts'
 import { type ConnectionContext, type Owner, SessionConnection } from './connection.ts'
@@ -55,6 +56,28 @@ export class TransactionConnection extends SessionConnection {
    */
   commit(): Promise<void> {
     return this.exclusively(() => this.#commit())
+  }
+
+  /** Whether the open transaction has an id, as one has that has written. */
+  hasWritten(): Promise<boolean> {
+    return this.exclusively(async () => {
+      const lease = this.#lease
+      if (lease === undefined || this.#witness !== undefined) return lease !== undefined
+      return hasId(lease)
+    })
+  }
+
+  /**
+   * Gives the open transaction away. The caller ends it, and gives the connection back; the session begins anew.
+   *
+   * @returns undefined when there is none
+   */
+  handOver(): Promise<Lease | undefined> {
+    return this.exclusively(async () => {
+      const lease = this.#lease
+      this.#lease = undefined
+      return lease
+    })
   }
 
   /** Ends an open stream first: what it has not delivered yet is of no use any more. */

@@ -10,8 +10,12 @@ export type CutPoint = 'before' | 'during' | 'after'
 export interface CuttingProxy {
   /** The URL of the same database, through the proxy. */
   url(original: string): string
-  /** Cuts the next connection that sends COMMIT; once. */
-  cutNext(point: CutPoint): void
+  /**
+   * Cuts the next connection that sends COMMIT; once.
+   *
+   * @param text what it must send instead, anywhere in its message
+   */
+  cutNext(point: CutPoint, text?: string): void
   /** Refuses connections, or takes them again. */
   refuse(refused: boolean): void
   /** The server notices at last that those who were cut are gone. */
@@ -26,6 +30,7 @@ export async function cuttingProxy(t: Teardown, target: string): Promise<Cutting
   const sockets = new Set<Socket>()
   const leftBehind: Socket[] = []
   let point: CutPoint | undefined
+  let wanted: string | undefined
   let isRefusing = false
   let cuts = 0
   const server = createServer(client => {
@@ -50,7 +55,8 @@ export async function cuttingProxy(t: Teardown, target: string): Promise<Cutting
     }
     client.on('data', data => {
       if (isCut) return
-      const isCommit = point !== undefined && isQuery(data, 'commit')
+      const isCommit =
+        point !== undefined && (wanted === undefined ? isQuery(data, 'commit') : data.includes(wanted))
       if (!isCommit) {
         upstream.write(data)
         return
@@ -89,8 +95,9 @@ export async function cuttingProxy(t: Teardown, target: string): Promise<Cutting
       url.port = String((server.address() as AddressInfo).port)
       return url.href
     },
-    cutNext(at) {
+    cutNext(at, text) {
       point = at
+      wanted = text
     },
     refuse(refused) {
       isRefusing = refused

@@ -44,22 +44,27 @@ export async function twoDatabases(
   engines: Partial<Record<'a' | 'b', Partial<EngineOptions>>> = {},
   options: Partial<SqlAssistOptions> = {},
   routes: (app: FastifyInstance) => void = () => {},
+  urls: (a: TestDatabase, b: TestDatabase) => Promise<readonly [string, string]> = async (a, b) => [
+    a.writerUrl,
+    b.writerUrl,
+  ],
+  max = 4,
 ): Promise<TwoDatabases> {
   const [a, b] = await Promise.all([testDatabase(t), testDatabase(t)])
   for (const database of [a, b]) await database.sql(TABLES)
+  const [urlOfA, urlOfB] = await urls(a, b)
   const logs: TwoDatabases['logs'] = []
   const app = Fastify({
     logger: { level: 'info', stream: { write: (line: string) => logs.push(JSON.parse(line)) } },
   })
   t.teardown(() => app.close())
-  const orm = (database: TestDatabase) =>
-    defineConfig({ clientUrl: database.writerUrl, entities: [Account], pool: { min: 0, max: 8 } })
+  const orm = (clientUrl: string) => defineConfig({ clientUrl, entities: [Account], pool: { min: 0, max } })
   await app.register(sqlAssist, {
     commitMode: 'autocommit',
     ...options,
     engines: {
-      a: { orm: orm(a), ...engines.a } as EngineOptions,
-      b: { orm: orm(b), ...engines.b } as EngineOptions,
+      a: { orm: orm(urlOfA), ...engines.a } as EngineOptions,
+      b: { orm: orm(urlOfB), ...engines.b } as EngineOptions,
     },
   })
   routes(app)
