@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import { databaseCommand } from './database.ts'
 import { flagsCommand } from './flags.ts'
 import { exitCodeOf, report } from './outcome.ts'
+import { transactionsCommand } from './transactions.ts'
 
 // One group of commands per plugin that has any: `sqlassist database …`.
 
@@ -12,6 +13,7 @@ const program = new Command('sqlassist')
   .version(await version())
   .addCommand(databaseCommand())
   .addCommand(flagsCommand())
+  .addCommand(transactionsCommand())
 
 try {
   await program.parseAsync()

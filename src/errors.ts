@@ -78,6 +78,36 @@ export const errorTable = {
       "COMMIT of session '%s' was answered with ROLLBACK: an earlier statement of this transaction had failed " +
       'and its error was swallowed. Nothing was saved',
   },
+  SQLA_ERR_TRANSACTION_DOOMED: {
+    message: 'The transaction of %s has been doomed: it can only be rolled back',
+  },
+  SQLA_ERR_COMMIT_LOST: {
+    message:
+      "The connection of session '%s' was lost at COMMIT, and its server says that nothing was committed",
+    statusCode: 503,
+  },
+  SQLA_ERR_COMMIT_IN_DOUBT: {
+    message:
+      "The connection of session '%s' was lost at COMMIT, and nobody can tell whether it was committed: %s",
+    statusCode: 503,
+  },
+  SQLA_ERR_PARTIAL_COMMIT: {
+    message: '%s was committed in part. Committed: %s. Not committed: %s',
+  },
+  SQLA_ERR_TWO_PHASE_UNAVAILABLE: {
+    message: "Engine '%s' cannot take part in two-phase commits: %s",
+  },
+  SQLA_ERR_TWO_PHASE_ABORTED: {
+    message:
+      'The commit of %s took so long between PREPARE TRANSACTION and its decision that it was rolled back. Nothing was saved',
+    statusCode: 503,
+  },
+  SQLA_ERR_ENDLESS_COMMIT: {
+    message: 'The callbacks before the commit of %s have registered further ones %s times',
+  },
+  SQLA_ERR_NO_SAVEPOINT: {
+    message: "'%s' has joined the transaction and has no savepoints, so the transaction can have none",
+  },
   SQLA_ERR_POOL_TIMEOUT: {
     message: "No connection of engine '%s' became free within %s ms (%s)",
     statusCode: 503,

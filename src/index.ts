@@ -38,10 +38,11 @@ export type {
   ReaderOptions,
   RouteOptions,
   SqlAssistOptions,
+  TwoPhaseOptions,
   WriterOptions,
 } from './options.ts'
 export { patiently } from './patiently.ts'
-export type { Engines, NamedEngine, OpenSessions, SqlAssist } from './plugin.ts'
+export type { Engines, NamedEngine, OpenSessions, Prepared, SqlAssist } from './plugin.ts'
 export { Refresher, type RefresherOptions } from './refresher.ts'
 export type { Lag } from './routing/lag.ts'
 export type { Position } from './routing/position.ts'
@@ -60,5 +61,15 @@ export type { Db, EngineName, SessionOf, SqlAssistEngines } from './sessions/db.
 export type { SqlEm } from './sessions/entity-manager.ts'
 export { requestOf, sessionOf } from './sessions/lookup.ts'
 export type { OpenSession } from './sessions/open-sessions.ts'
+export type { DataManager } from './transactions/data-manager.ts'
+export type { Decision } from './transactions/decisions.ts'
+export type {
+  PreparedTransaction,
+  PreparedTransactions,
+  Resolution,
+  ResolveOptions,
+  UnreachableEngine,
+} from './transactions/janitor.ts'
+export type { RequestTransaction, Savepoint } from './transactions/request-transaction.ts'
 export { sqlAssist }
 export default sqlAssist

@@ -1,6 +1,17 @@
 import type { IsolationLevel, MikroORM, Options as MikroOrmOptions } from '@mikro-orm/core'
 import { errors } from './errors.ts'
-import { boolean, type Check, check, milliseconds, names, object, oneOf, property } from './option-checks.ts'
+import {
+  boolean,
+  type Check,
+  check,
+  describe,
+  milliseconds,
+  names,
+  object,
+  oneOf,
+  property,
+  string,
+} from './option-checks.ts'
 import {
   CONSISTENCIES,
   type Consistency,
@@ -56,6 +67,11 @@ export interface WriterOptions extends EngineOptionsBase {
   replicas?: never
   /** Isolation level of every transaction. Default: the server's. */
   isolationLevel?: IsolationLevel | `${IsolationLevel}`
+  /**
+   * Whether its sessions are a part of the request's transaction (`request.db.transaction`). Default true. Without, only
+   * `request.db.<engine>.commit()` commits them, and the commit rule leaves them alone; what is left is rolled back.
+   */
+  join?: boolean
 }
 
 /** An engine that is only read from: no transaction, writes are refused before they reach the server and by it. */
@@ -70,6 +86,7 @@ export interface ReaderOptions extends EngineOptionsBase {
    */
   replicas?: readonly ReplicaOptions[]
   isolationLevel?: never
+  join?: never
   createAll?: false
 }
 
@@ -79,6 +96,7 @@ export interface AutocommitOptions extends EngineOptionsBase {
   autocommit: true
   snapshot?: never
   replicas?: never
+  join?: never
   isolationLevel?: IsolationLevel | `${IsolationLevel}`
 }
 
@@ -103,6 +121,34 @@ export interface SqlAssistOptions {
   requestContext?: boolean
   /** Where reads go when an engine has `replicas`. */
   routing?: RoutingOptions
+  /**
+   * Whether what a request has written to several databases is committed in two phases, so that it is committed in all of them or in
+   * none, whatever crashes. PostgreSQL with `max_prepared_transactions` above 0. Default false; see docs/transactions.md.
+   */
+  twoPhase?: boolean | TwoPhaseOptions
+}
+
+/** How commits in two phases are done. */
+export interface TwoPhaseOptions {
+  /** The engine that keeps the decisions. Best one that most of these requests write to. Default: the first that joins. */
+  coordinator?: string
+  /** Its table of decisions, `name` or `schema.name`; created when it is missing. Default `'sqlassist_decisions'`. */
+  table?: string
+  /**
+   * A part of the names of the prepared transactions: processes that say the same finish each other's work, so they must mean the same
+   * databases by the names of their engines. Up to 64 of A–Z, a–z, 0–9, `_`, `.`, `-`. Default `'app'`.
+   */
+  application?: string
+  /** Prepared transactions that are older, one's own or not, are warned of in the log, in milliseconds. Default 60,000. */
+  warnAfter?: number
+}
+
+/** The options with their defaults. */
+export interface ResolvedTwoPhase {
+  readonly coordinator: string | undefined
+  readonly table: string
+  readonly application: string
+  readonly warnAfter: number
 }
 
 /** Options of one route: `config: { db: { … } }`. */
@@ -113,6 +159,12 @@ export interface RouteOptions {
   onAbort?: OnAbort
   /** Overrides `routing.consistency` for this route. */
   consistency?: Consistency
+  /**
+   * How often the handler runs again, from the beginning in a new transaction, when the database reports a serialization
+   * failure or a deadlock. Only what it does through `request.db` is undone, and it must return its answer instead of sending
+   * it. Default 0.
+   */
+  retry?: number
 }
 
 const COMMIT_MODES: readonly unknown[] = ['manual', 'autocommit', 'autocommit_include_redirect']
@@ -134,6 +186,20 @@ const PLUGIN_OPTIONS: Record<string, Check> = {
   anyPreferences: names,
   requestContext: boolean,
   routing: object,
+  twoPhase: value => (typeof value === 'boolean' ? undefined : object(value)),
+}
+
+const TWO_PHASE_OPTIONS: Record<string, Check> = {
+  coordinator: string,
+  table: value =>
+    typeof value === 'string' && /^[A-Za-z_]\w{0,62}(\.[A-Za-z_]\w{0,62})?$/.test(value)
+      ? undefined
+      : `must be the name of a table, or schema.name, of letters, digits and _, not ${describe(value)}`,
+  application: value =>
+    typeof value === 'string' && /^[\w.-]{1,64}$/.test(value)
+      ? undefined
+      : `must have 1 to 64 characters of A–Z, a–z, 0–9, _, . and -, not ${describe(value)}`,
+  warnAfter: milliseconds,
 }
 
 const ENGINE_OPTIONS: Record<string, Check> = {
@@ -148,12 +214,17 @@ const ENGINE_OPTIONS: Record<string, Check> = {
   acquireTimeout: milliseconds,
   drainTimeout: milliseconds,
   replicas: () => undefined,
+  join: boolean,
 }
 
 const ROUTE_OPTIONS: Record<string, Check> = {
   commitMode: oneOf(COMMIT_MODES),
   onAbort: oneOf(ON_ABORT),
   consistency: oneOf(CONSISTENCIES),
+  retry: value =>
+    Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 20
+      ? undefined
+      : `must be a whole number from 0 to 20, not ${describe(value)}`,
 }
 
 /** Fastify adds these to the options of every plugin. */
@@ -170,6 +241,19 @@ export function validatePluginOptions(options: SqlAssistOptions): void {
     throw new errors.SQLA_ERR_INVALID_OPTION('engines', 'needs at least one engine')
   }
   resolveRouting(options.routing)
+  resolveTwoPhase(options.twoPhase)
+}
+
+/**
+ * @returns undefined when it is off
+ * @throws SQLA_ERR_INVALID_OPTION
+ */
+export function resolveTwoPhase(options: SqlAssistOptions['twoPhase']): ResolvedTwoPhase | undefined {
+  if (options === undefined || options === false) return undefined
+  const given = options === true ? {} : options
+  check(TWO_PHASE_OPTIONS, given, 'twoPhase.')
+  const { coordinator, table = 'sqlassist_decisions', application = 'app', warnAfter = 60_000 } = given
+  return { coordinator, table, application, warnAfter }
 }
 
 /**
@@ -206,6 +290,9 @@ export function validateRouteOptions(route: string, options: RouteOptions, hasTo
 function contradictionOf(options: Record<string, unknown>): string | undefined {
   if (options.orm === undefined) return 'needs orm: a MikroORM configuration or instance'
   if (options.readOnly && options.autocommit) return 'is readOnly or autocommit, not both'
+  if (options.join !== undefined && (options.readOnly || options.autocommit)) {
+    return "join says whether a transaction is a part of the request's; a readOnly or autocommit engine has none"
+  }
   if (options.snapshot && !options.readOnly) return 'snapshot needs readOnly'
   if (options.replicas !== undefined && !options.readOnly)
     return 'replicas are read from, so they need readOnly'

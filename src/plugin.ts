@@ -8,7 +8,15 @@ import { errors } from './errors.ts'
 import { addHooks } from './lifecycle/hooks.ts'
 import { bindRun, type RunOptions, runScope } from './lifecycle/run.ts'
 import { LiveList } from './live-list.ts'
-import { type EngineOptions, type SqlAssistOptions, validatePluginOptions } from './options.ts'
+import type { Logger } from './logger.ts'
+import {
+  type EngineOptions,
+  type ResolvedTwoPhase,
+  resolveTwoPhase,
+  type SqlAssistOptions,
+  validatePluginOptions,
+} from './options.ts'
+import { patiently } from './patiently.ts'
 import { TokenSigner } from './routing/causal-token.ts'
 import { resolveRouting } from './routing/routing-options.ts'
 import { transportOf } from './routing/token-transport.ts'
@@ -16,6 +24,16 @@ import { newRoutingFigures, type RoutingFigures } from './sessions/causality.ts'
 import { Container, type ContainerContext } from './sessions/container.ts'
 import type { Db, EngineName } from './sessions/db.ts'
 import { type OpenSession, openSessions } from './sessions/open-sessions.ts'
+import {
+  Janitor,
+  type PreparedTransactions,
+  type Resolution,
+  type ResolveOptions,
+} from './transactions/janitor.ts'
+import { TwoPhase } from './transactions/two-phase.ts'
+
+/** Milliseconds. What crashes have left prepared is ended before the first request, if that does not take long. */
+const RECOVERY_PATIENCE = 5_000
 
 /** An engine whose name is one that the application declared. */
 export type NamedEngine = Engine & { readonly name: EngineName }
@@ -71,8 +89,28 @@ export interface SqlAssist {
   run<T>(fn: (db: Db) => T | Promise<T>, options?: RunOptions): Promise<T>
   /** The sessions that are open right now. */
   readonly sessions: OpenSessions
+  /** With `twoPhase`: what is prepared in the databases; undefined without. */
+  readonly prepared: Prepared | undefined
   /** How often reads went where, and what became of causal tokens, since the start. */
   readonly routing: Readonly<RoutingFigures>
+}
+
+/** `app.sqlAssist.prepared`: what commits in two phases have prepared and not ended; `sqlassist transactions` shows it. */
+export interface Prepared {
+  /** What is prepared in the databases of the engines that join, other people's included. */
+  list(): Promise<PreparedTransactions>
+  /**
+   * Commits or rolls back what crashes have left prepared, as the application does at its start and every minute.
+   *
+   * @param options `id`: only one transaction's; `force`: also what was prepared within the last seconds, which a process may be
+   *   about to commit (it will then fail)
+   *
+   * @example
+   * ```ts
+   * for (const { gid, outcome } of (await app.sqlAssist.prepared?.resolve()) ?? []) app.log.info({ gid, outcome }, 'resolved')
+   * ```
+   */
+  resolve(options?: ResolveOptions): Promise<Resolution[]>
 }
 
 /** For leak tests and debugging: how many sessions are open, and who opened them. */
@@ -118,7 +156,11 @@ async function register(app: FastifyInstance, options: SqlAssistOptions): Promis
       })
       bindRun(engine, (fn, runOptions) => sqlAssist.run(fn, runOptions))
     },
+    engine => twoPhase?.check(engine),
   )
+  const twoPhaseOptions = resolveTwoPhase(options.twoPhase)
+  const twoPhase = twoPhaseOptions && new TwoPhase(registry, twoPhaseOptions)
+  const janitor = twoPhase && newJanitor(twoPhase, twoPhaseOptions, app.log)
   const figures = newRoutingFigures()
   const { token } = routing
   const secrets = token && [token.secret].flat()
@@ -132,6 +174,7 @@ async function register(app: FastifyInstance, options: SqlAssistOptions): Promis
     registry,
     anyPreferences: options.anyPreferences ?? ['reader', 'writer'],
     open: new LiveList<Container>(),
+    twoPhase,
   }
   const sqlAssist: SqlAssist = {
     engines: registry as Engines,
@@ -147,6 +190,7 @@ async function register(app: FastifyInstance, options: SqlAssistOptions): Promis
       ),
     sessions: openSessions(containers.open),
     routing: figures,
+    prepared: janitor,
   }
   app.decorate('sqlAssist', sqlAssist)
   addHooks(
@@ -162,19 +206,41 @@ async function register(app: FastifyInstance, options: SqlAssistOptions): Promis
     property,
     storage && ((container, rest) => storage.run(container, rest)),
   )
-  app.addHook('onClose', () => registry.close())
+  app.addHook('onClose', async () => {
+    await janitor?.close()
+    await registry.close()
+  })
 
-  await startAll(registry, options)
+  await startAll(registry, options, twoPhase)
+  // A command that only looks does not change what it looks at: it has no onReady.
+  if (janitor !== undefined) app.addHook('onReady', () => patiently(janitor.start(), RECOVERY_PATIENCE))
+}
+
+function newJanitor(twoPhase: TwoPhase, options: ResolvedTwoPhase, log: Logger): Janitor {
+  const { application, warnAfter } = options
+  const { decisions } = twoPhase
+  const engines = () => twoPhase.engines()
+  const janitor = new Janitor({ engines, decisions, application, log, warnAfter })
+  twoPhase.onUnfinished = () => janitor.soon()
+  return janitor
 }
 
 /** All engines start at the same time; the first that fails is the one that is reported. */
-async function startAll(registry: Registry, options: SqlAssistOptions): Promise<void> {
+async function startAll(
+  registry: Registry,
+  options: SqlAssistOptions,
+  twoPhase: TwoPhase | undefined,
+): Promise<void> {
   const started = Object.entries(options.engines).map(([name, engine]) => registry.add(name, engine))
   const outcomes = await Promise.allSettled(started)
   const failed = outcomes.find(outcome => outcome.status === 'rejected')
-  if (failed === undefined) return
-  await registry.close()
-  throw failed.reason
+  try {
+    if (failed !== undefined) throw failed.reason
+    await twoPhase?.open()
+  } catch (error) {
+    await registry.close()
+    throw error
+  }
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Bench } from '../lib/bench.ts'
 import { addMany } from './add-many.ts'
 import { flagsRequest } from './flags-request.ts'
+import { inDoubt } from './in-doubt.ts'
 import { insert } from './insert.ts'
 import { insertRemote } from './insert-remote.ts'
 import { listAndCount } from './list-and-count.ts'
@@ -11,11 +12,14 @@ import { replicas } from './replicas.ts'
 import { routedInsert } from './routed-insert.ts'
 import { routedRead } from './routed-read.ts'
 import { touched } from './touched.ts'
+import { twoPhase } from './two-phase.ts'
 import { untouched } from './untouched.ts'
 
 export const benches: readonly Bench[] = [
   insert,
   insertRemote,
+  inDoubt,
+  twoPhase,
   read,
   untouched,
   touched,

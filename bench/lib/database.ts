@@ -8,6 +8,8 @@ export const SETTINGS = {
   checkpoint_timeout: '1h',
   max_wal_size: '8GB',
   log_min_messages: 'warning',
+  // For two-phase commit; without prepared transactions it costs nothing.
+  max_prepared_transactions: 100,
 }
 
 /** How many notes there are to read. */
@@ -22,6 +24,20 @@ export async function resetNotes({ primary, standbys }: Databases): Promise<void
      vacuum analyze notes`.split(';'),
   )
   await Promise.all(standbys.map(standby => caughtUp(primary, standby)))
+}
+
+/** The database beside that of the notes, on the same server. */
+export const SECOND_DATABASE = 'bench_second'
+
+/** The same table in both databases. */
+export async function resetNotesTwice({ primary }: Databases): Promise<void> {
+  await query(primary, [
+    `drop database if exists ${SECOND_DATABASE} with (force)`,
+    `create database ${SECOND_DATABASE}`,
+  ])
+  const second = new URL(primary)
+  second.pathname = `/${SECOND_DATABASE}`
+  for (const url of [primary, second.href]) await resetNotes({ primary: url, standbys: [] })
 }
 
 /** Waits until a standby has replayed what the primary has written by now. */

@@ -21,10 +21,17 @@ export interface NotesAppOptions {
   /** Standbys that the reader reads from instead. */
   readonly standbyUrls?: readonly string[]
   readonly routing?: RoutingOptions
+  /** Whether what a COMMIT without an answer would need is asked for. There is no such option: it is for the comparison. Default true. */
+  readonly asksForWitness?: boolean
 }
 
 /** Runs it until the bench says stop. */
-export async function serveNotes({ readerUrl, standbyUrls, routing }: NotesAppOptions = {}): Promise<void> {
+export async function serveNotes({
+  readerUrl,
+  standbyUrls,
+  routing,
+  asksForWitness = true,
+}: NotesAppOptions = {}): Promise<void> {
   const acquisitions = new Acquisitions()
   const reader: EngineOptions = {
     orm: ormConfig(acquisitions, readerUrl ?? databaseUrl()),
@@ -37,6 +44,9 @@ export async function serveNotes({ readerUrl, standbyUrls, routing }: NotesAppOp
     commitMode: 'autocommit',
     ...(routing && { routing }),
   })
+  if (!asksForWitness) {
+    Object.defineProperty(app.sqlAssist.engines.get('writer'), 'tellsOutcomes', { value: false })
+  }
   app.post<{ Body: NewNote }>('/notes', { schema: insertSchema }, async (request, reply) => {
     const note = request.db.writer.create(Note, request.body)
     reply.code(201)

@@ -8,6 +8,8 @@ import type { Listed } from '../live-list.ts'
 export interface Lease extends Listed {
   /** The pool that it came from. */
   readonly pool: ConnectionPool
+  /** The same object as long as it is the same connection, whoever holds it. */
+  readonly connection: object
   /** Asked behind every statement on it, in the same message where the protocol allows it. */
   trailer: Trailer | undefined
   /** Whether statements outside a transaction go through {@link guard}: see {@link PoolContext.guard}. */
@@ -32,6 +34,13 @@ export interface Lease extends Listed {
    * @param trailer asked behind COMMIT, in the same message
    */
   commit(trailer?: Trailer): Promise<boolean>
+  /**
+   * Ends the transaction without an outcome: the server keeps it under a name until `commit prepared` or `rollback prepared`
+   * (PostgreSQL). Resolves to `false` when the server answered with ROLLBACK.
+   *
+   * @param gid the name
+   */
+  prepare(gid: string): Promise<boolean>
   rollback(): Promise<void>
   stream<R>(query: CompiledQuery, chunkSize: number): AsyncIterableIterator<QueryResult<R>>
   /** Asks the server to stop what this connection is doing. Never rejects: it is best effort by nature. */

@@ -25,7 +25,7 @@ import {
   platformOf,
   type SqlOrm,
 } from './orm.ts'
-import type { PgNativePool } from './pg-pool.ts'
+import { type PgNativePool, PgPool } from './pg-pool.ts'
 import type { Primary } from './primary.ts'
 import { messageOf, redact, redactedCause } from './redact.ts'
 import type { ReplicaInfo, ReplicaSet } from './replica-set.ts'
@@ -63,6 +63,8 @@ export class Engine {
   readonly autocommit: boolean
   /** Whether its sessions run in one transaction each, rather than every statement by itself. */
   readonly hasTransaction: boolean
+  /** Whether its sessions are a part of a request's transaction, which commits or rolls back all of them. */
+  readonly joins: boolean
   readonly commitMode: CommitMode | undefined
   /** How long a statement waits for a connection, in milliseconds. */
   readonly acquireTimeout: number
@@ -101,6 +103,7 @@ export class Engine {
     this.readOnly = options.readOnly ?? false
     this.autocommit = options.autocommit ?? false
     this.hasTransaction = !this.autocommit && (!this.readOnly || (options.snapshot ?? false))
+    this.joins = this.hasTransaction && !this.readOnly && options.join !== false
     this.commitMode = options.commitMode
     this.acquireTimeout = options.acquireTimeout ?? 10_000
     this.owned = !isOrmInstance(options.orm)
@@ -145,6 +148,11 @@ export class Engine {
 
   get dialect(): Dialect {
     return dialectOf(platformOf(this.orm))
+  }
+
+  /** Whether its server can be asked later what has become of a transaction; see `pg_xact_status`. */
+  get tellsOutcomes(): boolean {
+    return this.#pool instanceof PgPool && !this.readOnly
   }
 
   /** The statements that begin a transaction of this engine. */

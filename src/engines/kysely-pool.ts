@@ -88,6 +88,10 @@ class KyselyLease implements Lease {
     this.#giveBack = giveBack
   }
 
+  get connection(): object {
+    return this.#connection
+  }
+
   async execute<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     const result = await this.#connection.executeQuery<R>(query)
     if (this.trailer !== undefined) await this.#ask(this.trailer)
@@ -114,6 +118,18 @@ class KyselyLease implements Lease {
     this.inTransaction = false
     if (trailer !== undefined) await this.#ask(trailer)
     return true
+  }
+
+  async prepare(gid: string): Promise<boolean> {
+    await this.#connection.executeQuery(
+      CompiledQuery.raw(`prepare transaction '${gid.replaceAll("'", "''")}'`),
+    )
+    this.inTransaction = false
+    // Kysely does not tell whether the server has answered with ROLLBACK.
+    const { rows } = await this.#connection.executeQuery(
+      CompiledQuery.raw('select 1 from pg_prepared_xacts where gid = $1', [gid]),
+    )
+    return rows.length > 0
   }
 
   async rollback(): Promise<void> {

@@ -142,6 +142,10 @@ class PgLease implements Lease {
     this.pool = pool
   }
 
+  get connection(): object {
+    return this.#client
+  }
+
   get inTransaction(): boolean {
     // null right after connecting: the first ReadyForQuery is still being handled.
     const status = this.#client.getTransactionStatus()
@@ -217,6 +221,16 @@ class PgLease implements Lease {
         const [commit, position] = result as unknown as PgResult[]
         tell(trailer, position, this)
         resolve(commit?.command !== 'ROLLBACK')
+      })
+    })
+  }
+
+  prepare(gid: string): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      // The statement takes no parameters.
+      this.#client.query(`prepare transaction '${gid.replaceAll("'", "''")}'`, undefined, (error, result) => {
+        if (error) reject(error)
+        else resolve(result.command !== 'ROLLBACK')
       })
     })
   }

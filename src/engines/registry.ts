@@ -13,22 +13,26 @@ export class Registry implements Iterable<Engine> {
   readonly #engines = new Map<string, Engine>()
   readonly #environment: EngineEnvironment
   readonly #takenNames: (name: string) => boolean
+  readonly #onStart: (engine: Engine) => Promise<void> | undefined
   readonly #onAdd: (engine: Engine) => void
   readonly #starting = new Map<string, Promise<void>>()
   #closed = false
 
   /**
    * @param takenNames whether a name is a member of the container, where the engine would hide it
-   * @param onAdd is told of each engine before it starts
+   * @param onAdd is told of each engine that has started
+   * @param onStart may refuse an engine that has started: what it throws, `add` throws
    */
   constructor(
     environment: EngineEnvironment,
     takenNames: (name: string) => boolean,
     onAdd: (engine: Engine) => void,
+    onStart: (engine: Engine) => Promise<void> | undefined = () => undefined,
   ) {
     this.#environment = environment
     this.#takenNames = takenNames
     this.#onAdd = onAdd
+    this.#onStart = onStart
   }
 
   /** See {@link Engines.get}. */
@@ -65,6 +69,7 @@ export class Registry implements Iterable<Engine> {
     this.#starting.set(name, started)
     try {
       await started
+      await this.#accept(engine)
     } catch (error) {
       this.#engines.delete(name)
       throw error
@@ -113,6 +118,15 @@ export class Registry implements Iterable<Engine> {
       if (outcome.status === 'rejected') {
         this.#environment.log.error({ err: outcome.reason }, 'an engine could not be closed')
       }
+    }
+  }
+
+  async #accept(engine: Engine): Promise<void> {
+    try {
+      await this.#onStart(engine)
+    } catch (error) {
+      await engine.close()
+      throw error
     }
   }
 

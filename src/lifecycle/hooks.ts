@@ -10,6 +10,7 @@ import { errors } from '../errors.ts'
 import { type RouteOptions as DbRouteOptions, validateRouteOptions } from '../options.ts'
 import type { Container } from '../sessions/container.ts'
 import { kRoute, RequestScope, type RouteState, type ScopeContext } from './request-scope.ts'
+import { retrying } from './retry.ts'
 
 /**
  * The one slot on every request, allocated with it: at first its reply; the {@link RequestScope} once `request.db`
@@ -95,6 +96,7 @@ export function addHooks(
     }
     route.config = config
     config[kRoute] = { ...config.db, commitsLast: true }
+    if (config.db?.retry) route.handler = retrying(route.handler, config.db.retry, scopeOf)
     keepLast(route)
   })
 }

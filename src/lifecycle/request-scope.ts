@@ -4,6 +4,7 @@ import type { CommitMode, OnAbort, RouteOptions } from '../options.ts'
 import type { Consistency, TokenTransport } from '../routing/routing-options.ts'
 import type { Container, ContainerContext } from '../sessions/container.ts'
 import { commits } from './commit-rule.ts'
+import type { Repeatable } from './retry.ts'
 import { assertSendable, isStream, removeSuccessHeaders, statusOf } from './sendable.ts'
 
 /** What the scopes of one plugin instance share. */
@@ -36,7 +37,7 @@ const NOTHING_TO_WAIT_FOR = Promise.resolve()
  * The life of one request's container: when its sessions commit, roll back and close. Made when `request.db` is
  * first touched; the table in docs/lifecycle.md has every ending.
  */
-export class RequestScope {
+export class RequestScope implements Repeatable {
   readonly container: Container
   readonly request: FastifyRequest
   readonly route: RouteState
@@ -108,6 +109,20 @@ export class RequestScope {
     }
     this.#settled = this.#settle(payload)
     return this.#settled
+  }
+
+  get isAborted(): boolean {
+    return this.#aborted
+  }
+
+  /** For handlers that may run again: what the response would commit is committed before it is made. */
+  async commitNow(): Promise<void> {
+    const chosen = (engine: Engine | undefined): boolean => this.#isChosen(engine, this.#reply.statusCode)
+    if (this.container.wouldCommit(chosen)) await this.container.commitWhere(chosen)
+  }
+
+  async restart(): Promise<void> {
+    await this.container.restart()
   }
 
   async #flush(): Promise<void> {
@@ -189,7 +204,7 @@ export class RequestScope {
 
   get #doomed(): boolean {
     if (this.#aborted && (this.route.onAbort ?? this.#context.onAbort) === 'rollback') return true
-    return this.hasThrown
+    return this.hasThrown || this.container.isDoomed
   }
 
   #mode(engine: Engine | undefined): CommitMode {

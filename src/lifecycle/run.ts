@@ -92,5 +92,11 @@ export async function runOn<R>(
 ): Promise<R> {
   const run = runs.get(engine)
   if (run === undefined) throw new errors.SQLA_ERR_CLOSED(`Engine '${engine.name}'`)
-  return run(async db => work(db.get(engine.name) as SqlEm), options)
+  return run(async db => {
+    const session = db.get(engine.name) as SqlEm
+    const result = await work(session)
+    // Nothing else commits a session that is no part of a scope's transaction.
+    if (engine.options.join === false) await session.commit()
+    return result
+  }, options)
 }

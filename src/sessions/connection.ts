@@ -11,6 +11,8 @@ export interface ConnectionContext {
   readonly begin: readonly string[]
   /** The pool that new transactions take their connection from: after a reinit it is another one. */
   readonly pool: Pick<ConnectionPool, 'acquire'>
+  /** Whether a server can be asked later what has become of a transaction. */
+  readonly tellsOutcomes?: boolean
   /** Asked in the round trip of COMMIT. */
   readonly commitTrailer?: Trailer | undefined
   /** Told of every statement; answers whether it may write. */

@@ -3,6 +3,9 @@ import type { Registry } from '../engines/registry.ts'
 import { errors } from '../errors.ts'
 import { kPlace, type Listed, type LiveList } from '../live-list.ts'
 import type { Logger } from '../logger.ts'
+import type { CommitStep } from '../transactions/participant.ts'
+import { RequestTransaction } from '../transactions/request-transaction.ts'
+import type { TwoPhase } from '../transactions/two-phase.ts'
 import { type CausalContext, Causality, type CausalOrigin, type FreshToken } from './causality.ts'
 import type { SqlEm } from './entity-manager.ts'
 import { Session } from './session.ts'
@@ -28,6 +31,8 @@ export interface ContainerContext {
   /** Every container that has been opened and not been closed. */
   readonly open: LiveList<Container>
   readonly causal: CausalContext
+  /** Commits what a request has written to several databases; undefined when each commits by itself. */
+  readonly twoPhase?: TwoPhase | undefined
 }
 
 type Callback = () => unknown
@@ -48,6 +53,7 @@ export class Container implements Listed {
   #onRollback: Callback[] | undefined
   #closing: Promise<void> | undefined
   #causality: Causality | undefined
+  #transaction: RequestTransaction | undefined
 
   constructor(context: ContainerContext, owner: ContainerOwner) {
     this.#context = context
@@ -134,11 +140,44 @@ export class Container implements Listed {
 
   /** Rolls back every transactional session of this request and forgets its entities. */
   async rollback(): Promise<void> {
-    const sessions = this.#sessions.slice().filter(session => session.isTransactional)
+    const sessions = this.#sessions.slice().filter(session => session.isJoined)
     const outcomes = await Promise.allSettled(sessions.map(session => session.rollback()))
+    await this.#rollbackOthers()
     await this.#announce('rollback')
     // The transactions have ended all the same: what can fail here is a subscriber of the application.
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+  }
+
+  /** For a handler that runs again: nothing of its first run is left, in no session. */
+  async restart(): Promise<void> {
+    await this.endStreams()
+    for (const session of this.#sessions) if (!session.isJoined) await session.rollback()
+    await this.rollback()
+    this.#transaction = undefined
+  }
+
+  /** What has joined besides the sessions. The databases have rolled back, so what fails here is only told. */
+  async #rollbackOthers(): Promise<void> {
+    for (const error of (await this.#transaction?.rollback()) ?? []) {
+      this.owner.log.error({ err: error }, 'a data manager could not be rolled back')
+    }
+  }
+
+  /** All that this request writes, as one transaction. */
+  get transaction(): RequestTransaction {
+    this.#transaction ??= new RequestTransaction({
+      label: () => this.owner.label(),
+      participants: () => this.#inOrder().filter(session => session.isJoined),
+      commit: () => this.commit(),
+      onCommit: callback => this.onCommit(callback),
+      onRollback: callback => this.onRollback(callback),
+    })
+    return this.#transaction
+  }
+
+  /** Whether this request can only roll back. */
+  get isDoomed(): boolean {
+    return this.#transaction?.isDoomed ?? false
   }
 
   /**
@@ -163,20 +202,22 @@ export class Container implements Listed {
    */
   wouldCommit(chosen: (engine: Engine | undefined) => boolean): boolean {
     for (const session of this.#sessions) {
-      if (session.isTransactional && chosen(session.engine)) return true
+      if (session.isJoined && chosen(session.engine)) return true
     }
-    return this.#onCommit !== undefined && chosen(undefined)
+    if (this.#onCommit === undefined && !this.#transaction?.hasWork) return false
+    return chosen(undefined)
   }
 
   /** Whether there is nothing that could be saved: then a response has no more to do with the sessions than to close them. */
   get onlyReads(): boolean {
     for (const session of this.#sessions) if (!session.engine.readOnly) return false
-    return true
+    return !this.#transaction?.hasWork
   }
 
   /** Whether nobody waits for an outcome and no session holds a connection. */
   get atRest(): boolean {
-    if (this.#onCommit !== undefined || this.#onRollback !== undefined) return false
+    if (this.#onCommit !== undefined || this.#onRollback !== undefined || this.#transaction?.hasWork)
+      return false
     for (const { connection } of this.#sessions) if (connection.holding || connection.busy) return false
     return true
   }
@@ -200,33 +241,71 @@ export class Container implements Listed {
   }
 
   /**
-   * The one place where transactions of a request are committed. All are flushed before the first COMMIT, so
-   * that whatever can fail has failed; those of engines that are not `chosen` are rolled back.
+   * The one place where transactions of a request are committed. All are flushed, and who can vote has voted, before the
+   * first COMMIT, so that whatever can fail has failed; those of engines that are not `chosen` are rolled back.
    */
   async commitWhere(chosen: (engine: Engine) => boolean): Promise<void> {
-    const sessions = this.#inOrder()
-    let committed: string[] | undefined
+    let steps: readonly CommitStep[] = []
+    let done = 0
     try {
-      for (const session of sessions) {
-        if (session.isTransactional && chosen(session.engine)) await session.em.flush()
-      }
-      for (const session of sessions) {
-        if (!session.isTransactional || !session.connection.holding || !chosen(session.engine)) continue
-        await session.commitFlushed()
-        committed ??= []
-        committed.push(session.engine.name)
+      if (this.isDoomed) throw new errors.SQLA_ERR_TRANSACTION_DOOMED(this.owner.label())
+      await this.#vote(chosen)
+      steps = this.#steps(chosen)
+      for (const step of steps) {
+        await step.commit()
+        done++
+        this.#transaction?.leave(step)
       }
     } catch (error) {
-      if (committed !== undefined) {
-        this.owner.log.error({ err: error, committed }, 'a COMMIT failed after other engines had committed')
-      }
+      const failure = done === 0 ? error : this.#partialCommit(steps, done, error)
       await this.rollback()
-      throw error
+      throw failure
     }
-    for (const session of sessions) {
-      if (session.isTransactional && !chosen(session.engine)) await session.rollback()
+    for (const session of this.#inOrder()) {
+      if (session.isJoined && !chosen(session.engine)) await session.rollback()
     }
     if (this.#onCommit !== undefined || this.#onRollback !== undefined) await this.#announce('commit')
+  }
+
+  /** What commits, in this order: the databases, then whatever else has joined. */
+  #steps(chosen: (engine: Engine) => boolean): readonly CommitStep[] {
+    const open = this.#inOrder().filter(
+      session => session.isJoined && session.connection.holding && chosen(session.engine),
+    )
+    const { twoPhase } = this.#context
+    const databases = twoPhase === undefined || open.length < 2 ? open : [twoPhase.step(open, this.owner.log)]
+    return this.#transaction === undefined ? databases : [...databases, ...this.#transaction.committing()]
+  }
+
+  /** Everything that may still fail, before anything is committed. */
+  async #vote(chosen: (engine: Engine) => boolean): Promise<void> {
+    const transaction = this.#transaction
+    if (transaction === undefined) return this.#flushJoined(chosen)
+    await transaction.runBeforeCommit(() => this.#flushJoined(chosen))
+    await transaction.vote()
+  }
+
+  async #flushJoined(chosen: (engine: Engine) => boolean): Promise<void> {
+    for (const session of this.#inOrder()) {
+      if (session.isJoined && chosen(session.engine)) await session.em.flush()
+    }
+  }
+
+  /** Says it as loudly as it can be said: nobody can take back what is committed. */
+  #partialCommit(steps: readonly CommitStep[], done: number, cause: unknown): Error {
+    const names = steps.map(({ name }) => name)
+    const [committed, notCommitted] = [names.slice(0, done), names.slice(done)]
+    const error = new errors.SQLA_ERR_PARTIAL_COMMIT(
+      this.owner.label(),
+      committed.join(', '),
+      notCommitted.join(', '),
+      { cause },
+    )
+    this.owner.log.error(
+      { err: error, committed, notCommitted },
+      'a COMMIT failed after others had committed',
+    )
+    return error
   }
 
   /** Ends streams that were left open: nobody reads them any more once the handler has answered without them. */
@@ -265,6 +344,7 @@ export class Container implements Listed {
       const engine = sessions[index]?.engine.name
       this.owner.log.error({ err: outcome.reason, engine }, 'a session could not be closed')
     }
+    await this.#rollbackOthers()
     this.#context.open.delete(this)
     await this.#announce('rollback')
   }

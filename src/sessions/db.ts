@@ -1,3 +1,4 @@
+import type { RequestTransaction } from '../transactions/request-transaction.ts'
 import type { SessionStatus } from './container.ts'
 import type { SqlEm } from './entity-manager.ts'
 
@@ -53,6 +54,8 @@ interface DbMembers {
   commit(): Promise<void>
   /** Rolls back every transactional session of this request and forgets its entities. */
   rollback(): Promise<void>
+  /** All that this request writes, as one transaction: savepoints over all sessions, votes, other resources, `doom()`. */
+  readonly transaction: RequestTransaction
   /**
    * The causal token: what this request has brought along, committed and read so far. Give it to a job's
    * `run(fn, { token })`, and the job sees all of it. Undefined without `routing.token`, or when there is nothing.

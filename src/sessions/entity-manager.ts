@@ -1,5 +1,6 @@
 import {
   type EntityManager,
+  EventType,
   type ForkOptions,
   helper,
   type IsolationLevel,
@@ -138,6 +139,12 @@ function outsideTransaction(propagation: TransactionOptions['propagation']): Tra
 /** For {@link Session}: MikroORM's own commit of a transaction context, with its events. */
 export async function commitContext(em: SqlEm, context: unknown): Promise<void> {
   await em.getConnection('write').commit(context as never, new TransactionEventBroadcaster(em))
+}
+
+/** For {@link Session}: tells subscribers what {@link commitContext} would, where the commit is not MikroORM's to do. */
+export async function announceCommit(em: SqlEm, context: unknown, is: 'before' | 'after'): Promise<void> {
+  const event = is === 'before' ? EventType.beforeTransactionCommit : EventType.afterTransactionCommit
+  await new TransactionEventBroadcaster(em).dispatchEvent(event, context as never)
 }
 
 /** For {@link Session}: MikroORM's own rollback of a transaction context, with its events. */

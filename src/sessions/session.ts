@@ -1,7 +1,11 @@
 import type { Engine } from '../engines/engine.ts'
+import { errors } from '../errors.ts'
+import { Branch } from '../transactions/branch.ts'
+import type { Participant, ParticipantSavepoint } from '../transactions/participant.ts'
+import type { TwoPhaseSession } from '../transactions/two-phase.ts'
 import type { ConnectionContext } from './connection.ts'
 import type { Container } from './container.ts'
-import { bindSession, commitContext, rollbackContext, type SqlEm } from './entity-manager.ts'
+import { announceCommit, bindSession, commitContext, rollbackContext, type SqlEm } from './entity-manager.ts'
 import { ReadRoute } from './read-route.ts'
 import { factoryOf } from './session-factory.ts'
 import { LazyTransaction, NoTransaction } from './session-transaction.ts'
@@ -10,11 +14,12 @@ import { TransactionConnection } from './transaction-connection.ts'
 import { WriteTrack } from './write-track.ts'
 
 /** One engine's session of one request: its EntityManager and the connection under it. */
-export class Session {
+export class Session implements Participant, TwoPhaseSession {
   readonly engine: Engine
   readonly container: Container
   readonly em: SqlEm
   readonly connection: TransactionConnection | StatementConnection
+  readonly #context: ConnectionContext
   readonly #transaction: LazyTransaction | NoTransaction
   #afterCommit: (() => void)[] | undefined
 
@@ -23,6 +28,7 @@ export class Session {
     this.container = container
     const { parts, forkEntityManager } = factoryOf(engine)
     const context = contextOf(engine, container)
+    this.#context = context
     if (engine.hasTransaction && !container.owner.autocommit) {
       const connection = new TransactionConnection(context, container.owner)
       this.connection = connection
@@ -37,18 +43,72 @@ export class Session {
     bindSession(this.em, this)
   }
 
-  /** Whether a commit or rollback of the request concerns it. */
-  get isTransactional(): boolean {
-    return this.#transaction instanceof LazyTransaction && !this.engine.readOnly
+  get name(): string {
+    return this.engine.name
+  }
+
+  /** Whether it is a part of the request's transaction: a commit or rollback of that concerns it. */
+  get isJoined(): boolean {
+    return this.engine.joins && this.#transaction instanceof LazyTransaction
+  }
+
+  get isOpen(): boolean {
+    return this.connection.holding
+  }
+
+  async flush(): Promise<void> {
+    await this.em.flush()
+  }
+
+  commit(): Promise<void> {
+    return this.commitFlushed()
+  }
+
+  #assertNotDoomed(): void {
+    if (this.isJoined && this.container.isDoomed) {
+      throw new errors.SQLA_ERR_TRANSACTION_DOOMED(this.container.owner.label())
+    }
   }
 
   /** Commits what was flushed; does nothing where no statement began a transaction. */
   async commitFlushed(): Promise<void> {
+    this.#assertNotDoomed()
     if (this.#transaction instanceof NoTransaction || !this.connection.holding) return
     const callbacks = this.#afterCommit
     this.#afterCommit = undefined
     await commitContext(this.em, this.#transaction)
     for (const callback of callbacks ?? []) callback()
+  }
+
+  async announceCommit(): Promise<void> {
+    this.#assertNotDoomed()
+    await announceCommit(this.em, this.#transaction, 'before')
+  }
+
+  async hasWritten(): Promise<boolean> {
+    return 'hasWritten' in this.connection && this.connection.hasWritten()
+  }
+
+  async commitAlone(): Promise<void> {
+    if (this.#transaction instanceof LazyTransaction) await this.#transaction.commit().execute()
+  }
+
+  async branch(gid: string): Promise<Branch> {
+    const lease = 'handOver' in this.connection ? await this.connection.handOver() : undefined
+    if (lease === undefined) {
+      throw new errors.SQLA_ERR_SESSION_CLOSED(this.name, this.container.owner.label())
+    }
+    return new Branch(gid, lease, this.#context, factoryOf(this.engine).parts.convertError)
+  }
+
+  async announceCommitted(): Promise<void> {
+    const callbacks = this.#afterCommit
+    this.#afterCommit = undefined
+    try {
+      await announceCommit(this.em, this.#transaction, 'after')
+    } finally {
+      for (const callback of callbacks ?? []) callback()
+    }
   }
 
   /** See {@link afterCommit}. */
@@ -75,6 +135,24 @@ export class Session {
       // Had a subscriber kept MikroORM from it, the transaction would still be open.
       if (this.connection instanceof TransactionConnection) await this.connection.rollback()
       this.em.clear()
+    }
+  }
+
+  async savepoint(name: string): Promise<ParticipantSavepoint | undefined> {
+    await this.em.flush()
+    const transaction = this.#transaction
+    if (transaction instanceof NoTransaction || !this.connection.holding) return undefined
+    await transaction.savepoint(name).execute()
+    return {
+      rollback: async () => {
+        await transaction.sessionConnection.endStream()
+        // It may have been committed or rolled back by hand since.
+        if (this.connection.holding) await transaction.rollbackToSavepoint(name).execute()
+        this.em.clear()
+      },
+      release: async () => {
+        if (this.connection.holding) await transaction.releaseSavepoint(name).execute()
+      },
     }
   }
 

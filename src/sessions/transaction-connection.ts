@@ -1,6 +1,9 @@
 import type { CompiledQuery, QueryResult } from 'kysely'
 import type { Lease } from '../engines/connection-pool.ts'
 import { errors } from '../errors.ts'
+import { hasId } from '../transactions/branch.ts'
+import { findOutcome, isInDoubt } from '../transactions/commit-outcome.ts'
+import { mayWrite, sendWithWitness, type Witness } from '../transactions/witness.ts'
 import { type ConnectionContext, type Owner, SessionConnection } from './connection.ts'
 
 /** A stream that is being read, which has the session's turn until it ends. */
@@ -19,6 +22,9 @@ export class TransactionConnection extends SessionConnection {
   #running: Promise<void> | undefined
   #stream: OpenStream | undefined
   #begin: readonly string[] | undefined
+  /** What is known of the transaction that is open; undefined until it has written. */
+  #witness: Witness | undefined
+  #mayHaveWritten = false
 
   get holding(): boolean {
     return this.#lease !== undefined
@@ -52,6 +58,28 @@ export class TransactionConnection extends SessionConnection {
     return this.exclusively(() => this.#commit())
   }
 
+  /** Whether the open transaction has an id, as one has that has written. */
+  hasWritten(): Promise<boolean> {
+    return this.exclusively(async () => {
+      const lease = this.#lease
+      if (lease === undefined || this.#witness !== undefined) return lease !== undefined
+      return hasId(lease)
+    })
+  }
+
+  /**
+   * Gives the open transaction away. The caller ends it, and gives the connection back; the session begins anew.
+   *
+   * @returns undefined when there is none
+   */
+  handOver(): Promise<Lease | undefined> {
+    return this.exclusively(async () => {
+      const lease = this.#lease
+      this.#lease = undefined
+      return lease
+    })
+  }
+
   /** Ends an open stream first: what it has not delivered yet is of no use any more. */
   async rollback(): Promise<void> {
     await this.endStream()
@@ -70,7 +98,8 @@ export class TransactionConnection extends SessionConnection {
     this.context.noteStatement?.(query.sql)
     return this.exclusively(() => {
       const lease = this.#lease
-      return lease === undefined ? this.#start<R>(query) : lease.execute<R>(query)
+      if (lease === undefined) return this.#start<R>(query)
+      return this.#witnessed(lease, query, one => lease.execute<R>(one))
     })
   }
 
@@ -148,6 +177,20 @@ export class TransactionConnection extends SessionConnection {
     stream.endTurn()
   }
 
+  /** A COMMIT that gets no answer can be asked about if the transaction's id is known before. */
+  #witnessed<R>(
+    lease: Lease,
+    query: CompiledQuery,
+    send: (query: CompiledQuery) => Promise<QueryResult<R>>,
+  ): Promise<QueryResult<R>> {
+    if (!mayWrite(query.sql)) return send(query)
+    this.#mayHaveWritten = true
+    if (!this.context.tellsOutcomes || this.#witness !== undefined) return send(query)
+    return sendWithWitness(lease, query, send, witness => {
+      this.#witness = witness
+    })
+  }
+
   async #start<R>(first?: CompiledQuery): Promise<QueryResult<R>> {
     const statements = this.#begin ?? this.context.begin
     this.#begin = undefined
@@ -167,8 +210,12 @@ export class TransactionConnection extends SessionConnection {
     const lease = await this.context.pool.acquire()
     this.assertStillWanted(lease)
     this.#lease = lease
+    this.#witness = undefined
+    this.#mayHaveWritten = false
     try {
-      const result = await lease.begin<R>(statements, first)
+      const result = await (first === undefined
+        ? lease.begin<R>(statements)
+        : this.#witnessed(lease, first, one => lease.begin<R>(statements, one)))
       if (!this.context.repeats?.(lease)) return result
       await this.end()
       return undefined
@@ -194,12 +241,22 @@ export class TransactionConnection extends SessionConnection {
       if (!(await lease.commit(this.context.commitTrailer)))
         throw new errors.SQLA_ERR_COMMIT_ROLLED_BACK(this.context.name)
     } catch (error) {
+      const isOpen = this.#mayHaveWritten && isInDoubt(error)
       // SQLite leaves a transaction open whose COMMIT failed; PostgreSQL has rolled it back.
-      if (lease.inTransaction) await lease.rollback().catch(() => {})
-      throw error
+      if (!isOpen && lease.inTransaction) await lease.rollback().catch(() => {})
+      lease.release(isOpen)
+      if (!isOpen) throw error
+      await this.#resolve(error)
     } finally {
       lease.release()
     }
+  }
+
+  /** @returns when the transaction has been committed after all */
+  async #resolve(error: unknown): Promise<void> {
+    const { context } = this
+    if (this.#witness !== undefined) return findOutcome(context, this.#witness, error)
+    throw new errors.SQLA_ERR_COMMIT_IN_DOUBT(context.name, 'its id is not known', { cause: error })
   }
 }
 

@@ -38,6 +38,10 @@ export class WriteTrack implements ConnectionContext {
     return this.#engine.pool
   }
 
+  get tellsOutcomes(): boolean {
+    return this.#engine.tellsOutcomes
+  }
+
   /** Asked in COMMIT's own round trip. */
   get commitTrailer(): Trailer | undefined {
     if (!this.#causality.isTracking) return undefined

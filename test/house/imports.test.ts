@@ -21,7 +21,7 @@ async function importsOf(folder: string): Promise<Map<string, string[]>> {
 }
 
 /** The ground floor first; a file imports from its own floor and from those below. */
-const FLOORS = ['ground', 'engines', 'sessions', 'lifecycle', 'plugin.ts', 'index.ts']
+const FLOORS = ['ground', 'engines', 'transactions', 'sessions', 'lifecycle', 'plugin.ts', 'index.ts']
 
 function floorOf(file: string): number {
   const [, first = ''] = file.split('/')

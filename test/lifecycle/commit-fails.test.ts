@@ -146,9 +146,13 @@ t.test('a connection that is killed', async t => {
   const { test } = setup
   // More often than there are connections: a killed one must not keep its slot.
   for (const body of ['first', 'second', 'third']) {
-    t.same(seen(await test.ask('POST', `/killed?tag=k&body=${body}`)), failure(), 'between flush and COMMIT')
+    t.same(
+      seen(await test.ask('POST', `/killed?tag=k&body=${body}`)),
+      failure(503),
+      'between flush and COMMIT',
+    )
   }
-  t.same(seen(await test.ask('POST', '/killed?tag=k&body=slow')), failure(), 'during COMMIT')
+  t.same(seen(await test.ask('POST', '/killed?tag=k&body=slow')), failure(503), 'during COMMIT')
   t.same(await committed(database, 'k'), [], 'nothing was saved')
   t.same(await test.remains(), NOTHING)
   const answers = await Promise.all([1, 2, 3, 4].map(n => test.ask('POST', `/fine?tag=fine&body=${n}`)))

@@ -16,8 +16,12 @@ const SSL_REQUEST = 80_877_103
 const PROBE = 'fastify-sqlassist probe'
 /** What a pool asks once: whether its connections are read-only by themselves. */
 const GUARD_QUESTION = 'select pg_backend_pid() as pid'
-/** What routing itself puts behind a statement. */
-const TRAILER = /\n;select case .*$/s
+/** What routing, and what a COMMIT without an answer may need, puts behind a statement. */
+const TRAILER = /\n;select (case|pg_current_xact_id_if_assigned\(\)).*$/s
+/** The latter behind a statement with bound parameters. */
+const WITNESS = 'select pg_current_xact_id_if_assigned()'
+/** Nobody's statements. */
+const QUESTIONS = [GUARD_QUESTION, WITNESS]
 
 /** All servers of a cluster behind proxies that share one list. */
 export class WireTap {
@@ -105,7 +109,8 @@ class FrontendReader {
 
   #take(kind: string, body: Buffer): void {
     if (this.#isProbe) return
-    if (kind === 'Q' && !textOf(body).startsWith(GUARD_QUESTION)) this.#onQuery(kind, textOf(body))
+    if (kind === 'Q' && !QUESTIONS.some(question => textOf(body).startsWith(question)))
+      this.#onQuery(kind, textOf(body))
     // In front of the SQL is the statement's name.
     if (kind === 'P') this.#onQuery(kind, textOf(body.subarray(body.indexOf(0) + 1)))
   }

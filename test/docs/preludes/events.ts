@@ -48,10 +48,14 @@ const app = Fastify()
 await app.register(sqlAssist, {
   commitMode: 'autocommit',
   engines: {
-    writer: { orm: defineConfig({ clientUrl: process.env.WRITER_URL ?? '', entities: [Booking] }), createAll: true },
+    writer: {
+      orm: defineConfig({ clientUrl: process.env.WRITER_URL ?? '', entities: [Booking] }),
+      createAll: true,
+    },
   },
 })
 await app.register(events, { aggregates: [Dog], createTables: true })
 const engine = app.sqlAssist.engines.get('writer')
 void [AggregateNotFoundError, Application, engine]
+
 export type { ApplicationOptions, RecordedEvent, SqlEm }

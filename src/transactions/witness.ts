@@ -1,0 +1,78 @@
+import type { CompiledQuery, QueryResult } from 'kysely'
+import type { Lease } from '../engines/connection-pool.ts'
+
+/** What is known of a transaction, should its COMMIT get no answer. */
+export interface Witness {
+  /** Its id, with the epoch. */
+  readonly xid: string
+  /** The history that the id belongs to: after a failover another server may have given it to somebody else. */
+  readonly timeline: string
+}
+
+/** The timeline of a server changes when it is promoted or restored, and no connection that writes outlives that. */
+const timelines = new WeakMap<object, string>()
+
+const XID = 'pg_current_xact_id_if_assigned()'
+const FIRST_QUESTION = `select ${XID} as xid,
+  substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) as timeline`
+const QUESTION = `select ${XID} as xid`
+
+/** The column that an INSERT brings the id along in: a statement of its own costs three times as much. */
+const COLUMN = 'sqlassist_xid'
+const RETURNING = ' returning "'
+/** As MikroORM writes it. A text or comment before it cannot end so. */
+const RETURNED_COLUMNS = /^ returning "[^"]+"(?:, "[^"]+")*$/
+/** Characters. The rows of a longer INSERT are many, and each would bring the id along. */
+const LONGEST_INSERT = 10_000
+
+/** Whether a statement may write. A plain SELECT of columns does not; one that calls a function may. */
+export function mayWrite(sql: string): boolean {
+  return !sql.startsWith('select ') || sql.includes('(')
+}
+
+/**
+ * Sends a statement that may write, and learns its transaction's id in the same round trip (with bound parameters that return
+ * nothing, in one more). The id is given with the first row that is written.
+ *
+ * @param send sends the statement that it is given
+ */
+export function sendWithWitness<R>(
+  lease: Lease,
+  query: CompiledQuery,
+  send: (query: CompiledQuery) => Promise<QueryResult<R>>,
+  receive: (witness: Witness) => void,
+): Promise<QueryResult<R>> {
+  const timeline = timelines.get(lease.connection)
+  if (timeline !== undefined && returnsColumns(query.sql)) {
+    return send({ ...query, sql: `${query.sql}, ${XID} as "${COLUMN}"` }).then(result => {
+      const xid = takeColumn(result.rows as Record<string, unknown>[])
+      if (typeof xid === 'string') receive({ xid, timeline })
+      return result
+    })
+  }
+  lease.trailer = {
+    sql: timeline === undefined ? FIRST_QUESTION : QUESTION,
+    receive(row) {
+      const { xid, timeline: now = timeline } = row as { xid: string | null; timeline?: string }
+      if (now === undefined) return
+      timelines.set(lease.connection, now)
+      if (xid !== null) receive({ xid, timeline: now })
+    },
+  }
+  return send(query).finally(() => {
+    lease.trailer = undefined
+  })
+}
+
+function returnsColumns(sql: string): boolean {
+  if (!sql.startsWith('insert into "') || sql.length > LONGEST_INSERT) return false
+  const at = sql.lastIndexOf(RETURNING)
+  return at !== -1 && RETURNED_COLUMNS.test(sql.slice(at))
+}
+
+/** The rows are the caller's: they get what they have asked for. */
+function takeColumn(rows: readonly Record<string, unknown>[]): unknown {
+  const value = rows[0]?.[COLUMN]
+  for (const row of rows) delete row[COLUMN]
+  return value
+}
