@@ -198,8 +198,8 @@ export class LogPoller {
       this.#begin()
       return
     }
+    // It keeps the process alive, as whoever follows a log waits for something: on SQLite nothing else would.
     this.#timer = outside(() => setTimeout(() => this.#begin(), wait))
-    this.#timer.unref()
   }
 
   #dueAt(): number {

@@ -1,4 +1,7 @@
+import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import type { RecordedEvent } from '../../plugins/events/domain-event.ts'
 import { Mapper } from '../../plugins/events/mapper.ts'
@@ -7,6 +10,7 @@ import { type SubscribeOptions, Subscription } from '../../plugins/events/subscr
 import { EventTopics } from '../../plugins/events/topics.ts'
 import { eventually } from '../support/app.ts'
 import { onEveryBackend, type TestBackend } from '../support/backends.ts'
+import { childEnvironment } from '../support/child-environment.ts'
 import { elsewhere, logOn, type TestLog, within } from './logs.ts'
 import { event } from './recorders/stores.ts'
 
@@ -445,4 +449,13 @@ await onEveryBackend(t, async (t: Test, backend: TestBackend) => {
       await subscription.return()
     })
   })
+})
+
+t.test('a script that follows goes on, and ends when it follows no more', async t => {
+  const script = fileURLToPath(new URL('following-script.ts', import.meta.url))
+  const { stdout } = await promisify(execFile)(process.execPath, [script], {
+    env: childEnvironment,
+    timeout: 30_000,
+  })
+  t.equal(stdout, 'Dog.Registered\n')
 })

@@ -13,12 +13,6 @@ const Stock = defineEntity({
   tableName: 'stock',
   properties: { item: p.string().primary(), count: p.integer() },
 })
-declare module 'fastify-sqlassist' {
-  interface SqlAssistEngines {
-    shop: import('@mikro-orm/postgresql').SqlEntityManager
-    warehouse: import('@mikro-orm/postgresql').SqlEntityManager
-  }
-}
 const app = Fastify()
 const orm = () => defineConfig({ clientUrl: process.env.WRITER_URL ?? '', entities: [Order, Stock] })
 await app.register(sqlAssist, {
@@ -26,7 +20,7 @@ await app.register(sqlAssist, {
   engines: { shop: { orm: orm(), createAll: true }, warehouse: { orm: orm() } },
 })
 await app.sqlAssist.run(async db => {
-  db.warehouse.create(Stock, { item: 'tea', count: 5 })
+  db.get('warehouse').create(Stock, { item: 'tea', count: 5 })
 })
 
 export type { DataManager, Db }
