@@ -9,7 +9,7 @@ import t from 'tap'
 import { childEnvironment } from '../support/child-environment.ts'
 
 const program = fileURLToPath(new URL('../../bin/sqlassist.ts', import.meta.url))
-const app = fileURLToPath(new URL('command-app.ts', import.meta.url))
+const app = fileURLToPath(new URL('../flags/command-app.ts', import.meta.url))
 const directory = await mkdtemp(join(tmpdir(), 'sqlassist-flags-'))
 t.teardown(() => rm(directory, { recursive: true }))
 
