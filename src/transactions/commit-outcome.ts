@@ -3,17 +3,14 @@ import { CompiledQuery } from 'kysely'
 import type { ConnectionPool, Lease, Trailer } from '../engines/connection-pool.ts'
 import { errors } from '../errors.ts'
 import { isServerFailure } from '../routing/failures.ts'
-import type { Witness } from './witness.ts'
+import { ORIGIN, type Witness } from './witness.ts'
 
 /** Milliseconds. How long a COMMIT may stay in doubt while its server is asked, and how often it is. */
 const PATIENCE = 5_000
 const FIRST_PAUSE = 20
 const LAST_PAUSE = 250
 
-const WHERE_SQL = CompiledQuery.raw(
-  `select case when pg_is_in_recovery() then null
-    else substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) end as timeline`,
-)
+const WHERE_SQL = CompiledQuery.raw(`select case when not pg_is_in_recovery() then ${ORIGIN} end as origin`)
 
 /** Where the outcome of a COMMIT can be asked for. */
 export interface OutcomeContext {
@@ -52,7 +49,10 @@ export async function findOutcome(context: OutcomeContext, witness: Witness, cau
     if (status === 'committed') return
     if (status === 'aborted') throw new errors.SQLA_ERR_COMMIT_LOST(context.name, { cause })
     if (status === 'elsewhere' || status === 'forgotten') {
-      why = status === 'elsewhere' ? 'another server has taken over' : 'the server does not remember it'
+      why =
+        status === 'elsewhere'
+          ? 'its server has been restarted, or another one has taken over'
+          : 'the server does not remember it'
       break
     }
     if (status === 'in progress') why = 'it has not ended'
@@ -63,11 +63,12 @@ export async function findOutcome(context: OutcomeContext, witness: Witness, cau
 
 type Status = 'committed' | 'aborted' | 'in progress' | 'elsewhere' | 'forgotten'
 
-async function ask(context: OutcomeContext, { xid, timeline }: Witness): Promise<Status> {
+async function ask(context: OutcomeContext, { xid, origin }: Witness): Promise<Status> {
   const lease = await context.pool.acquire()
   try {
-    const { rows } = await lease.execute<{ timeline: string | null }>(WHERE_SQL)
-    if (rows[0]?.timeline !== timeline) return 'elsewhere'
+    const { rows } = await lease.execute<{ origin: string | null }>(WHERE_SQL)
+    // There somebody else may have the same id.
+    if (rows[0]?.origin !== origin) return 'elsewhere'
     const status = await statusOf(lease, xid)
     if (status === 'in progress') await endBackend(lease, xid)
     if (status === 'committed') await tellPosition(lease, context.commitTrailer)

@@ -5,16 +5,25 @@ import type { Lease } from '../engines/connection-pool.ts'
 export interface Witness {
   /** Its id, with the epoch. */
   readonly xid: string
-  /** The history that the id belongs to: after a failover another server may have given it to somebody else. */
-  readonly timeline: string
+  /**
+   * Who has given the id: one server, from one start or crash to the next. After a failover another server may have given it to
+   * somebody else; after a crash the same server may, as an id that was never written to the disk is given again.
+   */
+  readonly origin: string
 }
 
-/** The timeline of a server changes when it is promoted or restored, and no connection that writes outlives that. */
-const timelines = new WeakMap<object, string>()
+/** No connection outlives a start, a crash or a promotion. */
+const origins = new WeakMap<object, string>()
+
+/**
+ * The timeline, and two moments: a restart changes the first, a crash the second, as a server that crashes loses its
+ * statistics, even when its main process goes on.
+ */
+export const ORIGIN = `concat_ws('/', substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8),
+  extract(epoch from pg_postmaster_start_time()), extract(epoch from pg_stat_get_bgwriter_stat_reset_time()))`
 
 const XID = 'pg_current_xact_id_if_assigned()'
-const FIRST_QUESTION = `select ${XID} as xid,
-  substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) as timeline`
+const FIRST_QUESTION = `select ${XID} as xid, ${ORIGIN} as origin`
 const QUESTION = `select ${XID} as xid`
 
 /** The column that an INSERT brings the id along in: a statement of its own costs three times as much. */
@@ -42,21 +51,21 @@ export function sendWithWitness<R>(
   send: (query: CompiledQuery) => Promise<QueryResult<R>>,
   receive: (witness: Witness) => void,
 ): Promise<QueryResult<R>> {
-  const timeline = timelines.get(lease.connection)
-  if (timeline !== undefined && returnsColumns(query.sql)) {
+  const origin = origins.get(lease.connection)
+  if (origin !== undefined && returnsColumns(query.sql)) {
     return send({ ...query, sql: `${query.sql}, ${XID} as "${COLUMN}"` }).then(result => {
       const xid = takeColumn(result.rows as Record<string, unknown>[])
-      if (typeof xid === 'string') receive({ xid, timeline })
+      if (typeof xid === 'string') receive({ xid, origin })
       return result
     })
   }
   lease.trailer = {
-    sql: timeline === undefined ? FIRST_QUESTION : QUESTION,
+    sql: origin === undefined ? FIRST_QUESTION : QUESTION,
     receive(row) {
-      const { xid, timeline: now = timeline } = row as { xid: string | null; timeline?: string }
+      const { xid, origin: now = origin } = row as { xid: string | null; origin?: string }
       if (now === undefined) return
-      timelines.set(lease.connection, now)
-      if (xid !== null) receive({ xid, timeline: now })
+      origins.set(lease.connection, now)
+      if (xid !== null) receive({ xid, origin: now })
     },
   }
   return send(query).finally(() => {
