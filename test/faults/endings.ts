@@ -142,7 +142,7 @@ export const KINDS = {
   },
   killed: {
     saves: false,
-    status: 500,
+    status: 503,
     end: async request => {
       await request.db.writer.execute('select pg_terminate_backend(pg_backend_pid())').catch(() => {})
       return { saved: true }
