@@ -140,7 +140,8 @@ t.test('the start page in a browser', { skip }, async t => {
     await page.goto(url)
     await page.getByRole('link', { name: 'API documentation' }).click()
     await page.getByText('Transfer notes').click()
-    t.ok(await page.getByText('all of it happens or nothing').isVisible())
+    // It unfolds.
+    await page.getByText('all of it happens or nothing').waitFor()
     await screenshot(page, 'docs')
   })
 
