@@ -44,6 +44,7 @@ export type {
 export { patiently } from './patiently.ts'
 export type { Engines, NamedEngine, OpenSessions, Prepared, SqlAssist } from './plugin.ts'
 export { Refresher, type RefresherOptions } from './refresher.ts'
+export { isServerFailure } from './routing/failures.ts'
 export type { Lag } from './routing/lag.ts'
 export type { Position } from './routing/position.ts'
 export type {

@@ -1,14 +1,12 @@
 // Which errors go away by themselves. Whoever follows a log tries again after those, and stops at all others.
 
-/** Of PostgreSQL (SQLSTATE), MySQL and MariaDB, SQLite, Node.js and this package. */
+import { isServerFailure } from '../../src/index.ts'
+
+/** Besides those of a server that has gone or cannot be reached: of PostgreSQL (SQLSTATE), MySQL and MariaDB, SQLite and this package. */
 const PASSING_CODES = new Set([
   '40001', // serialization_failure
   '40P01', // deadlock_detected
   '55P03', // lock_not_available
-  '57P01', // admin_shutdown: also a backend that was terminated
-  '57P02', // crash_shutdown
-  '57P03', // cannot_connect_now: starting up, shutting down
-  '57P05', // idle_session_timeout
   '25P03', // idle_in_transaction_session_timeout
   '25006', // read_only_sql_transaction: the primary is elsewhere now, or a standby is about to be promoted
   'ER_LOCK_DEADLOCK',
@@ -25,25 +23,12 @@ const PASSING_CODES = new Set([
   'SQLITE_BUSY',
   'SQLITE_BUSY_SNAPSHOT',
   'SQLITE_LOCKED',
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ECONNABORTED',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
   'SQLA_ERR_POOL_TIMEOUT',
   'SQLA_ERR_PRIMARY_UNAVAILABLE',
 ])
 
 /** Classes of SQLSTATE: connection exceptions, and a server without connections, memory or disk left. */
 const PASSING_CLASS = /^(?:08|53)[0-9A-Z]{3}$/
-
-/** pg has no code for a connection that ended, or did not come up in time. */
-const CONNECTION_ENDED =
-  /^timeout expired$|connection terminated|connection error and is not queryable|client was closed|database is locked/i
 
 /** How many errors deep a cause is looked for. */
 const DEPTH = 5
@@ -57,8 +42,9 @@ export function isPassing(error: unknown): boolean {
   let one = error
   for (let depth = 0; depth < DEPTH && typeof one === 'object' && one !== null; depth++) {
     const { code, sqlState, message, cause } = one as Record<string, unknown>
-    if (hasPassingCode(code) || hasPassingCode(sqlState)) return true
-    if (code === undefined && typeof message === 'string' && CONNECTION_ENDED.test(message)) return true
+    if (isServerFailure(one) || hasPassingCode(code) || hasPassingCode(sqlState)) return true
+    // SQLite's, where the driver gives no code.
+    if (code === undefined && typeof message === 'string' && /database is locked/i.test(message)) return true
     one = cause
   }
   return false

@@ -21,7 +21,15 @@ const SERVER_CODES = new Set([
 const CONNECTION_ENDED =
   /^timeout expired$|connection terminated|connection error and is not queryable|client was closed/i
 
-/** Whether the server has gone, is going, or cannot be reached: then another one may answer. */
+/**
+ * Whether an error says that the server has gone, is going, or cannot be reached: then another one may answer, or the same
+ * one later.
+ *
+ * @example
+ * ```ts
+ * await readPrices().catch(error => (isServerFailure(error) ? lastPrices : Promise.reject(error)))
+ * ```
+ */
 export function isServerFailure(error: unknown): boolean {
   const { code, message } = fieldsOf(error)
   if (typeof code === 'string' && code !== '') return SERVER_CODES.has(code) || code.startsWith('08')

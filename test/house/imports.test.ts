@@ -69,6 +69,7 @@ t.test('the public face is an explicit list', async t => {
     'defineErrors',
     'errorTable',
     'errors',
+    'isServerFailure',
     'listen',
     'patiently',
     'redact',
