@@ -95,11 +95,7 @@ export class Datastore {
     }
     const engine = this.engine as Engine
     const callbacks: Callback[] = []
-    const run = (em: SqlEm) => enter({ engine, em, outer, callbacks }, work)
-    // A session of an autocommit engine has no transaction of its own.
-    const result = await runOn(engine, session =>
-      session.isInTransaction() ? run(session) : session.transactional(em => run(em as SqlEm)),
-    )
+    const result = await runOn(engine, em => enter({ engine, em, outer, callbacks }, work))
     for (const callback of callbacks) callback(true)
     return result
   }

@@ -1,4 +1,4 @@
-import { type Engine, listen, type SqlEm } from '../../src/index.ts'
+import { type Engine, listen, runOn, type SqlEm } from '../../src/index.ts'
 import { completeFlag, type FlagData, type FlagInput } from './flag-data.ts'
 import { actionOf } from './history.ts'
 import { HistoryTable } from './history-table.ts'
@@ -297,8 +297,8 @@ export class FlagStorage implements FlagStore {
 
   /** On an engine a transaction of its own; on a session that of the session, undone alone when it fails. */
   #transaction<R>(work: (em: SqlEm) => Promise<R>): Promise<R> {
-    const em = 'getConnection' in this.#on ? this.#on : this.#on.orm.em.fork()
-    return em.transactional(inner => work(inner as SqlEm))
+    const on = this.#on
+    return 'getConnection' in on ? on.transactional(inner => work(inner as SqlEm)) : runOn(on, work)
   }
 }
 

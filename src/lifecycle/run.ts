@@ -74,7 +74,8 @@ export function bindRun(engine: Engine, run: Run): void {
 
 /**
  * `app.sqlAssist.run` for code that is given an engine and knows no application, as a plugin's storage is: `work` gets the session of
- * the engine, which is committed when it returns, rolled back when it throws, and closed.
+ * the engine in a transaction, which is committed when it returns, rolled back when it throws, and closed. That is so on an
+ * autocommit engine, too.
  *
  * @throws SQLA_ERR_CLOSED when the engine has not been started
  *
@@ -94,7 +95,10 @@ export async function runOn<R>(
   if (run === undefined) throw new errors.SQLA_ERR_CLOSED(`Engine '${engine.name}'`)
   return run(async db => {
     const session = db.get(engine.name) as SqlEm
-    const result = await work(session)
+    // A session of an autocommit engine has no transaction of its own.
+    const result = await (engine.autocommit && !options?.autocommit
+      ? session.transactional(em => work(em as SqlEm))
+      : work(session))
     // Nothing else commits a session that is no part of a scope's transaction.
     if (engine.options.join === false) await session.commit()
     return result
