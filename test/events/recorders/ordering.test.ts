@@ -8,7 +8,7 @@ import { assertOrdering, createEventTables } from '../../../plugins/events/creat
 import { Datastore } from '../../../plugins/events/datastore.ts'
 import { Log } from '../../../plugins/events/log.ts'
 import { isHeld, LOCK_TRIGGER } from '../../../plugins/events/log-lock.ts'
-import { eventTables, type Ordering } from '../../../plugins/events/tables.ts'
+import { type EventTable, eventTables, type Ordering } from '../../../plugins/events/tables.ts'
 import sqlAssist, { type Engine } from '../../../src/index.ts'
 import { onEveryBackend } from '../../support/backends.ts'
 import { testDatabase } from '../../support/cluster.ts'
@@ -24,15 +24,18 @@ await onEveryBackend(
     const sql = (text: string, values: unknown[] = []): Promise<Record<string, unknown>[]> =>
       engine.orm.em.fork().execute(text, values)
     let made = 0
+    /** As a default of another column, it sees which locks there are when a number is taken. */
+    const seeLocks = async (table: EventTable): Promise<void> => {
+      await sql(`create function seen_${made}() returns bigint language sql volatile as $$
+        select count(*) from pg_locks where ${isHeld(table)} and pid = pg_backend_pid() $$`)
+      await sql(`alter table ${table.sql} add column seen bigint default seen_${made}()`)
+    }
     const make = (ordering: Ordering) => storeOn(engine, { name: `Log ${++made}`, ordering })
 
     t.test('watermark: the lock is held before the first number is taken, until the end', async t => {
       const store = await make('watermark')
       const { events: table } = store.tables
-      // As a default of the id, it sees what there is when a number is taken.
-      await sql(`create function seen_${made}() returns bigint language sql volatile as $$
-        select count(*) from pg_locks where ${isHeld(table)} and pid = pg_backend_pid() $$`)
-      await sql(`alter table ${table.sql} add column seen bigint default seen_${made}()`)
+      await seeLocks(table)
       const holders = async (): Promise<number> =>
         (await sql(`select virtualtransaction from pg_locks where ${isHeld(table)}`)).length
       for (const count of [1, 3, 500, 1_100]) {
@@ -56,9 +59,7 @@ await onEveryBackend(
     t.test('watermark: so it is when another program writes', async t => {
       const store = await make('watermark')
       const { events: table } = store.tables
-      await sql(`create function seen_${made}() returns bigint language sql volatile as $$
-        select count(*) from pg_locks where ${isHeld(table)} and pid = pg_backend_pid() $$`)
-      await sql(`alter table ${table.sql} add column seen bigint default seen_${made}()`)
+      await seeLocks(table)
       const columns = '(originator_id, originator_version, topic, state)'
       await sql(
         `insert into ${table.sql} ${columns} select gen_random_uuid(), 1, 'a', '' from generate_series(1, 3)`,
@@ -86,9 +87,7 @@ await onEveryBackend(
     t.test('watermark: so it is in any plan', async t => {
       const store = await make('watermark')
       const { events: table } = store.tables
-      await sql(`create function seen_${made}() returns bigint language sql volatile as $$
-        select count(*) from pg_locks where ${isHeld(table)} and pid = pg_backend_pid() $$`)
-      await sql(`alter table ${table.sql} add column seen bigint default seen_${made}()`)
+      await seeLocks(table)
       for (const off of ['enable_nestloop', 'enable_material', 'jit', 'enable_hashjoin']) {
         await store.datastore.transaction(async em => {
           await em.execute(`set local ${off} = off`)
