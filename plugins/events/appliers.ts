@@ -9,8 +9,7 @@ export interface VersionedApplier<A, D> {
   /** Of the data as `apply` takes it. The first was 1. */
   readonly version: number
   /** Former version → what makes data of the next version of it. Version 3 needs those of 1 and 2. */
-  // biome-ignore lint/suspicious/noExplicitAny: former data is what it was; nobody declares its type any more
-  readonly upcast: Readonly<Record<number, (data: any) => unknown>>
+  readonly upcast: Readonly<Record<number, (data: never) => unknown>>
   /** See {@link Applier}. */
   apply(aggregate: A, data: D): void
 }
@@ -39,10 +38,8 @@ export type Appliers = Readonly<Record<string, Applier<any, any> | VersionedAppl
 
 /** The data of an event, found in its applier. */
 // A function has an `apply` of its own, which would be found if functions were not asked first.
-// biome-ignore-start lint/suspicious/noExplicitAny: whatever the aggregate is
-export type DataOf<A> = A extends (aggregate: any, data: infer D) => void
+export type DataOf<A> = A extends (aggregate: never, data: infer D) => void
   ? D
-  : A extends { apply(aggregate: any, data: infer D): void }
+  : A extends { apply(aggregate: never, data: infer D): void }
     ? D
     : never
-// biome-ignore-end lint/suspicious/noExplicitAny: whatever the aggregate is

@@ -127,6 +127,11 @@ function eventsOf(aggregate: AggregateClass, topic: string): EventTopic[] {
         throw invalid(`'${name}' has come to version ${version}, so upcast needs a function ${former}`)
       }
     }
-    return { ...common, version, upcast, apply: (a: unknown, data: unknown) => applier.apply(a, data) }
+    return {
+      ...common,
+      version,
+      upcast: upcast as EventTopic['upcast'],
+      apply: (a: unknown, data: unknown) => applier.apply(a, data),
+    }
   })
 }
