@@ -16,11 +16,19 @@ declare module 'fastify' {
   }
 }
 
-export type { PoolFigures } from './engines/connection-pool.ts'
+export type {
+  Backend,
+  ConnectionPool,
+  Lease,
+  PooledConnection,
+  PoolFigures,
+  Trailer,
+} from './engines/connection-pool.ts'
 export type { Engine } from './engines/engine.ts'
 export { listen } from './engines/listen.ts'
 export { redact } from './engines/redact.ts'
-export type { ReplicaInfo, ReplicaState } from './engines/replica-set.ts'
+export type { ReplicaInfo } from './engines/replica-set.ts'
+export { type SubstitutePool, type SubstituteScope, substitutePool } from './engines/substitute-pool.ts'
 export {
   defineErrors,
   type ErrorClasses,
@@ -29,7 +37,26 @@ export {
   errorTable,
   type SqlAssistErrorCode,
 } from './errors.ts'
-export { type RunOptions, runOn } from './lifecycle/run.ts'
+export { type RunOnOptions, type RunOptions, runOn } from './lifecycle/run.ts'
+export { observe } from './observe/channels.ts'
+export type {
+  Diagnostic,
+  DiagnosticMessages,
+  DiagnosticScope,
+  FirstSqlMessage,
+  InDoubtMessage,
+  LeakMessage,
+  OutcomeMessage,
+  PoolWaitMessage,
+  ReplicaMessage,
+  RouteMessage,
+  ServerInfo,
+  SessionEndMessage,
+  SessionMessage,
+  TwoPhaseMessage,
+} from './observe/messages.ts'
+export { type SqlToken, tokensOf } from './observe/sql-text.ts'
+export type { RevealedStatement, StatementMessage } from './observe/statement-message.ts'
 export type {
   AutocommitOptions,
   CommitMode,
@@ -47,6 +74,7 @@ export { Refresher, type RefresherOptions } from './refresher.ts'
 export { isServerFailure } from './routing/failures.ts'
 export type { Lag } from './routing/lag.ts'
 export type { Position } from './routing/position.ts'
+export type { ReplicaState } from './routing/replica-state.ts'
 export type {
   Consistency,
   ReplicaOptions,

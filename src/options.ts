@@ -1,5 +1,6 @@
 import type { IsolationLevel, MikroORM, Options as MikroOrmOptions } from '@mikro-orm/core'
 import { errors } from './errors.ts'
+import type { DiagnosticScope } from './observe/messages.ts'
 import {
   boolean,
   type Check,
@@ -126,6 +127,18 @@ export interface SqlAssistOptions {
    * none, whatever crashes. PostgreSQL with `max_prepared_transactions` above 0. Default false; see docs/transactions.md.
    */
   twoPhase?: boolean | TwoPhaseOptions
+  /**
+   * Whether each statement of a session ends with a comment that says whose it is, for the tools that read the database's log
+   * (https://google.github.io/sqlcommenter/spec): with `true` the route's pattern and the `traceparent` of the request, of a `run`
+   * scope its name as `action`. A function is asked once for each request or scope. A statement that has a comment keeps it. Default
+   * false.
+   *
+   * @example
+   * ```ts
+   * sqlComments: ({ request }) => ({ application: 'shop', route: (request as FastifyRequest | undefined)?.routeOptions.url })
+   * ```
+   */
+  sqlComments?: boolean | ((scope: DiagnosticScope) => Record<string, string | undefined>)
 }
 
 /** How commits in two phases are done. */
@@ -187,6 +200,10 @@ const PLUGIN_OPTIONS: Record<string, Check> = {
   requestContext: boolean,
   routing: object,
   twoPhase: value => (typeof value === 'boolean' ? undefined : object(value)),
+  sqlComments: value =>
+    typeof value === 'boolean' || typeof value === 'function'
+      ? undefined
+      : `must be true, false or a function of a scope, not ${describe(value)}`,
 }
 
 const TWO_PHASE_OPTIONS: Record<string, Check> = {

@@ -9,6 +9,7 @@ import { addHooks } from './lifecycle/hooks.ts'
 import { bindRun, type RunOptions, runScope } from './lifecycle/run.ts'
 import { LiveList } from './live-list.ts'
 import type { Logger } from './logger.ts'
+import { commentsFor } from './observe/sql-comment.ts'
 import {
   type EngineOptions,
   type ResolvedTwoPhase,
@@ -66,6 +67,8 @@ export interface Engines extends Iterable<NamedEngine> {
 export interface SqlAssist {
   /** The named engines. */
   readonly engines: Engines
+  /** The property of requests that has their sessions. */
+  readonly requestProperty: string
   /**
    * For the time after a fork: every engine (or the one named) gets a fresh pool at once; what is under way
    * finishes on the old pool, which is then drained and closed. Nothing that is in flight fails.
@@ -138,9 +141,13 @@ async function register(app: FastifyInstance, options: SqlAssistOptions): Promis
   class AppContainer extends Container {}
   const routing = resolveRouting(options.routing)
   const tracksPositions = options.routing !== undefined || Object.values(options.engines).some(hasReplicas)
+  // Messages name it as their source before it is complete.
+  const sqlAssist = {} as SqlAssist
   const registry: Registry = new Registry(
     {
       log: app.log,
+      source: sqlAssist,
+      commentOf: commentsFor(options.sqlComments),
       routing,
       tracksPositions,
       primary: () => registry.primary(),
@@ -159,7 +166,7 @@ async function register(app: FastifyInstance, options: SqlAssistOptions): Promis
     engine => twoPhase?.check(engine),
   )
   const twoPhaseOptions = resolveTwoPhase(options.twoPhase)
-  const twoPhase = twoPhaseOptions && new TwoPhase(registry, twoPhaseOptions)
+  const twoPhase = twoPhaseOptions && new TwoPhase(registry, twoPhaseOptions, sqlAssist)
   const janitor = twoPhase && newJanitor(twoPhase, twoPhaseOptions, app.log)
   const figures = newRoutingFigures()
   const { token } = routing
@@ -171,13 +178,15 @@ async function register(app: FastifyInstance, options: SqlAssistOptions): Promis
       figures,
       commits: new Map(),
     },
+    source: sqlAssist,
     registry,
     anyPreferences: options.anyPreferences ?? ['reader', 'writer'],
     open: new LiveList<Container>(),
     twoPhase,
   }
-  const sqlAssist: SqlAssist = {
+  Object.assign(sqlAssist, {
     engines: registry as Engines,
+    requestProperty: property,
     reinit: name => registry.reinit(name),
     run: (fn, runOptions) =>
       runScope(
@@ -191,7 +200,7 @@ async function register(app: FastifyInstance, options: SqlAssistOptions): Promis
     sessions: openSessions(containers.open),
     routing: figures,
     prepared: janitor,
-  }
+  } satisfies SqlAssist)
   app.decorate('sqlAssist', sqlAssist)
   addHooks(
     app,

@@ -1,5 +1,6 @@
 import type { Bench } from '../lib/bench.ts'
 import { addMany } from './add-many.ts'
+import { diagnostics } from './diagnostics.ts'
 import { flagsRequest } from './flags-request.ts'
 import { inDoubt } from './in-doubt.ts'
 import { insert } from './insert.ts'
@@ -11,6 +12,7 @@ import { read } from './read.ts'
 import { replicas } from './replicas.ts'
 import { routedInsert } from './routed-insert.ts'
 import { routedRead } from './routed-read.ts'
+import { toolbar } from './toolbar.ts'
 import { touched } from './touched.ts'
 import { twoPhase } from './two-phase.ts'
 import { untouched } from './untouched.ts'
@@ -31,4 +33,6 @@ export const benches: readonly Bench[] = [
   listAndCountRemote,
   listAndCountWide,
   flagsRequest,
+  diagnostics,
+  toolbar,
 ]

@@ -23,6 +23,8 @@ export interface NotesAppOptions {
   readonly routing?: RoutingOptions
   /** Whether what a COMMIT without an answer would need is asked for. There is no such option: it is for the comparison. Default true. */
   readonly asksForWitness?: boolean
+  /** Whether the debug toolbar records the requests. Default false. */
+  readonly hasToolbar?: boolean
 }
 
 /** Runs it until the bench says stop. */
@@ -31,6 +33,7 @@ export async function serveNotes({
   standbyUrls,
   routing,
   asksForWitness = true,
+  hasToolbar = false,
 }: NotesAppOptions = {}): Promise<void> {
   const acquisitions = new Acquisitions()
   const reader: EngineOptions = {
@@ -46,6 +49,11 @@ export async function serveNotes({
   })
   if (!asksForWitness) {
     Object.defineProperty(app.sqlAssist.engines.get('writer'), 'tellsOutcomes', { value: false })
+  }
+  if (hasToolbar) {
+    const { toolbar } = await import('fastify-sqlassist/toolbar')
+    // A bench runs as production does.
+    await app.register(toolbar, { force: true, authorize: () => false })
   }
   app.post<{ Body: NewNote }>('/notes', { schema: insertSchema }, async (request, reply) => {
     const note = request.db.writer.create(Note, request.body)

@@ -4,11 +4,16 @@ import fastifySwagger from '@fastify/swagger'
 import fastifySwaggerUi from '@fastify/swagger-ui'
 import { defineConfig } from '@mikro-orm/postgresql'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
-import sqlAssist from 'fastify-sqlassist'
+import sqlAssist, { type ReaderOptions } from 'fastify-sqlassist'
 import { databaseErrors } from 'fastify-sqlassist/repository'
 import { admin } from './admin.ts'
 import { addApplause } from './applause/add.ts'
 import { applausePage } from './applause/page.ts'
+import { buttons } from './control-room/buttons.ts'
+import type { Cluster } from './control-room/cluster.ts'
+import { startPage } from './control-room/page.ts'
+import { ControlRoom } from './control-room/room.ts'
+import { addDebugging } from './debugging.ts'
 import { AuditLine, Author, Note } from './entities.ts'
 import { answerErrors } from './errors.ts'
 import { addFeatureFlags } from './feature-flags.ts'
@@ -22,9 +27,9 @@ import { addSchemas } from './schemas.ts'
 import { knowVisitors } from './visitor.ts'
 import { addSegments } from './visitor-segments.ts'
 
-/** Where each engine finds its server. */
+/** Where each engine finds its server; the reader perhaps several. */
 export interface Urls {
-  readonly reader: string
+  readonly reader: string | readonly string[]
   readonly writer: string
   readonly logger: string
 }
@@ -32,24 +37,29 @@ export interface Urls {
 export interface AppOptions extends Pick<FastifyServerOptions, 'logger'> {
   /** Opens the page of the feature flags. Without it nobody can log in. */
   readonly adminPassword?: string
+  /** The servers, where they are ours: then the start page has buttons to disturb them. */
+  readonly cluster?: Cluster | undefined
+  /** Whether there is a toolbar with the last requests, for whoever asks from this machine. Default false. */
+  readonly debugging?: boolean
 }
 
 /** The whole service, ready to listen or to be tested with `app.inject`. */
 export async function buildApp(
   urls: Urls,
-  { logger = false, adminPassword = makePassword() }: AppOptions = {},
+  { logger = false, adminPassword = makePassword(), cluster, debugging = false }: AppOptions = {},
 ): Promise<FastifyInstance> {
   const app = Fastify({ logger })
+  const readers = [urls.reader].flat()
 
   await app.register(sqlAssist, {
     engines: {
       // Its transactions are committed by the response: 2xx commits, anything else rolls back.
       writer: { orm: defineConfig({ clientUrl: urls.writer, entities: [Author, Note] }), createAll: true },
-      // Reads from a standby. Whoever has just written is not sent there before the standby has it.
+      // Reads from the standbys. Whoever has just written is not sent to one before it has that.
       reader: {
-        orm: defineConfig({ clientUrl: urls.reader, entities: [Author, Note] }),
+        orm: defineConfig({ clientUrl: readers[0] ?? urls.writer, entities: [Author, Note] }),
         readOnly: true,
-        ...(isOneServer(urls) ? {} : { replicas: [{ name: 'standby', clientUrl: urls.reader }] }),
+        ...replicasOf(readers, urls.writer),
       },
       // Saves whatever it is given, also when the request fails.
       logger: {
@@ -63,12 +73,15 @@ export async function buildApp(
     routing: { token: { secret: process.env.TOKEN_SECRET ?? randomBytes(32).toString('hex') } },
   })
 
+  if (debugging) await addDebugging(app)
   await app.register(fastifyCookie)
   knowVisitors(app)
   // Before the flags, which ask them.
   await addSegments(app)
   await addFeatureFlags(app)
   const runner = await addApplause(app)
+  // Before the routes, as it counts what is answered.
+  const room = new ControlRoom(app, runner, cluster)
 
   // Before the routes: what the database refuses becomes a 404, 409 or 422.
   await app.register(databaseErrors)
@@ -80,13 +93,17 @@ export async function buildApp(
   await app.register(authors, { prefix: '/authors' })
   await app.register(notes, { prefix: '/notes' })
   await app.register(health, { prefix: '/health' })
-  await app.register(page, { servers: urls })
+  await app.register(startPage, { room, debugging })
+  if (room.hasButtons) await app.register(buttons, { room })
+  await app.register(page, { servers: { ...urls, reader: readers[0] ?? urls.writer } })
   await app.register(applausePage, { prefix: '/applause', runner })
   await app.register(admin, { prefix: '/admin', password: adminPassword })
   return app
 }
 
 /** Without a standby there is nothing to choose from. */
-function isOneServer({ reader, writer }: Urls): boolean {
-  return new URL(reader).host === new URL(writer).host
+function replicasOf(readers: readonly string[], writer: string): Pick<ReaderOptions, 'replicas'> {
+  const standbys = readers.filter(url => new URL(url).host !== new URL(writer).host)
+  if (standbys.length === 0) return {}
+  return { replicas: standbys.map((clientUrl, index) => ({ name: `standby-${index + 1}`, clientUrl })) }
 }

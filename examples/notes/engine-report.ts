@@ -1,8 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Db, EngineName, PoolFigures, SessionStatus } from 'fastify-sqlassist'
-import type { Urls } from './app.ts'
 
-/** What the start page shows of an engine. */
+/** What the page of the notes shows of an engine. */
 export interface EngineReport {
   readonly name: EngineName
   readonly kind: 'read-only' | 'transactional' | 'autocommit'
@@ -19,7 +18,7 @@ const NAMES = ['reader', 'writer', 'logger'] as const
 export async function reportEngines(
   app: FastifyInstance,
   request: FastifyRequest,
-  urls: Urls,
+  urls: Record<EngineName, string>,
 ): Promise<EngineReport[]> {
   // Before the question below; and that has sessions of its own, so that it does not show up in this request's.
   const status = request.db.status

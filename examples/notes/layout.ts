@@ -8,17 +8,19 @@ export interface Content {
   readonly title: string
   readonly main: Html
   readonly footer: Html
-  /** A module, which `asPage` must be told of as well. */
+  /** A module, and styles behind those of all pages; `asPage` must be told of both as well. */
   readonly script?: string
+  readonly css?: string
 }
 
-const css = readFileSync(new URL('./page.css', import.meta.url), 'utf8')
+const common = readFileSync(new URL('./page.css', import.meta.url), 'utf8')
 
-/** One script or none at all, this one style sheet, forms to ourselves. */
-function contentSecurityPolicy(script: string | undefined): string {
+/** One script or none at all, style sheets of ours, forms to ourselves. */
+function contentSecurityPolicy(script: string | undefined, css: string): string {
   return [
     "default-src 'none'",
-    `style-src ${hashOf(css)}`,
+    // Ours, and that of the toolbar's button.
+    `style-src ${hashOf(common + css)} 'self'`,
     ...(script === undefined ? [] : [`script-src ${hashOf(script)}`, "connect-src 'self'"]),
     'img-src data:',
     "form-action 'self'",
@@ -31,14 +33,13 @@ function hashOf(text: string): string {
   return `'sha256-${createHash('sha256').update(text).digest('base64')}'`
 }
 
-const style = new Html(`<style>${css}</style>`)
 const icon =
   "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' rx='4' fill='%230f766e'/%3E%3Cpath d='M4 5h8M4 8h8M4 11h5' stroke='white' stroke-width='1.5'/%3E%3C/svg%3E"
 
 /** The headers of every page: also those that come with an error. */
-export function asPage(reply: FastifyReply, script?: string): FastifyReply {
+export function asPage(reply: FastifyReply, script?: string, css = ''): FastifyReply {
   return reply.type('text/html; charset=utf-8').headers({
-    'content-security-policy': contentSecurityPolicy(script),
+    'content-security-policy': contentSecurityPolicy(script, css),
     'x-content-type-options': 'nosniff',
     'referrer-policy': 'same-origin',
     'cache-control': 'no-store',
@@ -46,7 +47,7 @@ export function asPage(reply: FastifyReply, script?: string): FastifyReply {
 }
 
 /** A whole document. */
-export function layout({ title, main, footer, script }: Content): string {
+export function layout({ title, main, footer, script, css = '' }: Content): string {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -55,14 +56,14 @@ export function layout({ title, main, footer, script }: Content): string {
 <meta name="color-scheme" content="light dark">
 <title>${title}</title>
 <link rel="icon" href="${icon}">
-${style}
+${new Html(`<style>${common}${css}</style>`)}
 </head>
 <body>
 <a class="skip" href="#content">Skip to content</a>
 <header class="top">
   <div class="wide">
     <p class="brand"><a href="/">Notes</a> <span>an example of fastify-sqlassist</span></p>
-    <nav aria-label="Service"><a href="/applause">Applause</a> <a href="/docs">API documentation</a> <a href="/health">Health</a> <a href="/admin/flags/">Feature flags</a></nav>
+    <nav aria-label="Service"><a href="/notes-page">All notes</a> <a href="/applause">Applause</a> <a href="/docs">API documentation</a> <a href="/health">Health</a> <a href="/admin/flags/">Feature flags</a></nav>
   </div>
 </header>
 <main id="content" class="wide">

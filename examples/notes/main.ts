@@ -1,31 +1,38 @@
 import type { FastifyInstance } from 'fastify'
 import { buildApp, type Urls } from './app.ts'
+import type { Cluster } from './control-room/cluster.ts'
 import { checkPassword, makePassword } from './password.ts'
 
 // The process around the app: which servers, which port, and a clean end. `npm start` runs it.
 
 interface Servers {
   readonly urls: Urls
+  /** Ours, and so to be disturbed. */
+  readonly cluster?: Cluster
   stop(): Promise<void>
 }
 
-/** Real servers when the environment names them, else a PostgreSQL primary and a standby that live as long as we. */
+/** Real servers when the environment names them, else a PostgreSQL primary and two standbys that live as long as we. */
 async function findServers(env: NodeJS.ProcessEnv): Promise<Servers> {
   const { WRITER_URL: writer, READER_URL: reader, LOGGER_URL: logger } = env
-  if (writer && reader && logger) return { urls: { writer, reader, logger }, stop: async () => {} }
+  // Several standbys are separated by spaces; a comma belongs to a URL.
+  if (writer && reader && logger) {
+    return { urls: { writer, reader: reader.trim().split(/\s+/), logger }, stop: async () => {} }
+  }
   if (writer || reader || logger) {
     const missing = ['WRITER_URL', 'READER_URL', 'LOGGER_URL'].filter(name => !env[name])
     throw new Error(`${missing.join(' and ')} missing: set all three URLs, or none for an embedded cluster`)
   }
   // Imported only here: with real servers it need not be installed.
   const { startCluster } = await import('fastify-sqlassist/embedded')
-  const cluster = await startCluster({ replicas: 1 })
+  const cluster = await startCluster({ replicas: 2 })
   return {
     urls: {
       writer: cluster.url('writer'),
-      reader: cluster.url('reader'),
+      reader: cluster.replicas.map(standby => cluster.url('reader', standby)),
       logger: cluster.url('logger'),
     },
+    cluster,
     stop: () => cluster.stop(),
   }
 }
@@ -55,6 +62,8 @@ try {
   const app = await buildApp(servers.urls, {
     logger: { level: process.env.LOG_LEVEL ?? 'warn' },
     adminPassword,
+    cluster: servers.cluster,
+    debugging: process.env.NODE_ENV !== 'production',
   })
   cleanups.push(() => app.close())
   const address = await listen(app, process.env)

@@ -1,7 +1,6 @@
-import type { FlagDetails } from 'fastify-sqlassist/flags'
 import { banner, type Message } from './banner.ts'
 import type { EngineReport } from './engine-report.ts'
-import type { AuditLine, Author, Note } from './entities.ts'
+import type { AuditLine, Author } from './entities.ts'
 import { type Html, html } from './html.ts'
 import { layout } from './layout.ts'
 
@@ -11,31 +10,23 @@ export interface Failed {
   readonly note?: { readonly author?: number; readonly title?: string; readonly text?: string }
 }
 
-/** Everything that the start page shows. */
+/** Everything that the page of the notes shows. */
 export interface PageData {
   readonly authors: readonly Author[]
-  /** The newest notes; undefined where the flag is off. */
-  readonly latest: readonly Note[] | undefined
   readonly lines: readonly AuditLine[]
   readonly engines: readonly EngineReport[]
-  /** The flag `latest-notes`, as it is for the visitor. */
-  readonly flag: FlagDetails<boolean>
-  readonly visitor: string
-  /** The keys of the segments that the visitor is in. */
-  readonly segments: readonly string[]
   readonly message: Message | undefined
   readonly failed: Failed | undefined
 }
 
-export function startPage(data: PageData): string {
-  const { authors, latest, lines, engines, message, failed } = data
+export function notesPage(data: PageData): string {
+  const { authors, lines, engines, message, failed } = data
   return layout({
     title: `${message?.kind === 'problem' ? 'Not saved – ' : ''}Notes`,
     main: html`
   <h1>One request, three engines</h1>
   <p class="lead">Changes go through a <strong>writer</strong> and are committed before the answer leaves. Reads come from a <strong>reader</strong>, which may be a standby; a cookie tells it what you have written, so you never miss it. A <strong>logger</strong> keeps a line of every attempt, even of one that was rolled back.</p>
   ${message && banner(message)}
-  ${latest && latestNotes(latest)}
   <section aria-labelledby="engines">
     <h2 id="engines">What the engines did for this page</h2>
     <div class="cards">${engines.map(engine => engineCard(engine, failed !== undefined))}</div>
@@ -56,37 +47,8 @@ export function startPage(data: PageData): string {
     ${lines.length > 0 ? auditTable(lines) : html`<p class="empty">No attempts yet.</p>`}
   </section>`,
     footer: html`
-  <p>This page has no scripts. <a href="/docs">Try the API</a> to rename, transfer and delete.</p>
-  ${flagLine(data)}`,
+  <p>This page has no scripts. <a href="/docs">Try the API</a> to rename, transfer and delete. <a href="/">Watch where each statement goes</a>.</p>`,
   })
-}
-
-/** What the flag `latest-notes` adds. */
-function latestNotes(notes: readonly Note[]): Html {
-  return html`
-  <section aria-labelledby="latest">
-    <h2 id="latest">Latest notes <span class="badge">preview</span></h2>
-    ${
-      notes.length > 0
-        ? html`<div class="cards latest">${notes.map(latestCard)}</div>`
-        : html`<p class="empty">No notes yet.</p>`
-    }
-  </section>`
-}
-
-function latestCard({ title, text, author, createdAt }: Note): Html {
-  const [day = '', time = ''] = createdAt.toISOString().split('T')
-  return html`
-<article class="card">
-  <h3>${title}</h3>
-  <p class="byline">${author.name}, <time datetime="${createdAt.toISOString()}">${day} ${time.slice(0, 5)}</time> UTC</p>
-  ${text && html`<p class="excerpt">${text}</p>`}
-</article>`
-}
-
-/** What the flag is for this visitor, and why: so that a rollout to some can be watched. */
-function flagLine({ flag, visitor, segments }: PageData): Html {
-  return html`<p>The feature flag <code>${flag.flagKey}</code> is ${flag.value ? 'on' : 'off'} for you (<code>${flag.reason}</code>), visitor <code>${visitor.slice(0, 8)}</code>, segment ${segments.map(key => html`<code>${key}</code>`)}. <a href="/admin/flags/">Change flags</a>, <a href="/admin/login">log in or out</a>.</p>`
 }
 
 function engineCard({ name, kind, server, isStandby, status, pool }: EngineReport, hasFailed: boolean): Html {

@@ -1,16 +1,16 @@
 import { UniqueConstraintViolationException } from '@mikro-orm/postgresql'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Urls } from './app.ts'
+import type { EngineName } from 'fastify-sqlassist'
 import { audit, auditWrites } from './audit.ts'
 import type { Message } from './banner.ts'
 import { reportEngines } from './engine-report.ts'
 import { AuditLine, Author, Note } from './entities.ts'
 import { acceptForms } from './forms.ts'
 import { asPage } from './layout.ts'
-import { type Failed, startPage } from './page-view.ts'
+import { type Failed, notesPage } from './page-view.ts'
 import { authorName, byId, noteText, noteTitle } from './schemas.ts'
 import { greetVisitor } from './visitor.ts'
-import { recallVisitor, rememberWriter } from './visitor-segments.ts'
+import { rememberWriter } from './visitor-segments.ts'
 
 interface AuthorForm {
   name: string
@@ -35,15 +35,18 @@ interface Shown {
 // A form is answered with 303 when it worked, and that must commit as well.
 const config = { db: { commitMode: 'autocommit_include_redirect' } } as const
 
-/** The start page, and its two forms. It works without JavaScript. */
-export async function page(app: FastifyInstance, { servers }: { servers: Urls }): Promise<void> {
+/** All authors and their notes, what each engine did for the page, and the audit trail; with two forms. It works without JavaScript. */
+export async function page(
+  app: FastifyInstance,
+  { servers }: { servers: Record<EngineName, string> },
+): Promise<void> {
   auditWrites(app)
   // In this plugin only: the JSON routes go on refusing forms.
   acceptForms(app)
   app.addHook('onRequest', greetVisitor)
 
   app.get<{ Querystring: Saved }>(
-    '/',
+    '/notes-page',
     {
       schema: {
         hide: true,
@@ -89,7 +92,7 @@ export async function page(app: FastifyInstance, { servers }: { servers: Urls })
         const problem = `There is an author named “${name}” already. The writer has rolled back.`
         return show(request, reply.code(409), { problem, failed: { author: { name } } })
       }
-      return reply.redirect(`/?author=${author.id}`, 303)
+      return reply.redirect(`/notes-page?author=${author.id}`, 303)
     },
   )
 
@@ -128,31 +131,23 @@ export async function page(app: FastifyInstance, { servers }: { servers: Urls })
       const note = writer.create(Note, { title, text, author })
       await writer.flush()
       await rememberWriter(request, author.name)
-      return reply.redirect(`/?note=${note.id}`, 303)
+      return reply.redirect(`/notes-page?note=${note.id}`, 303)
     },
   )
 
   async function show(request: FastifyRequest, reply: FastifyReply, { saved = {}, problem, failed }: Shown) {
     await audit(request, reply)
     const { reader, logger } = request.db
-    await recallVisitor(request)
-    // Synchronous, from memory: nobody waits for a flag.
-    const flag = request.flags.details('latest-notes', false)
-    const [authors, lines, latest] = await Promise.all([
+    const [authors, lines] = await Promise.all([
       reader.find(Author, {}, { orderBy: { id: 'desc' }, limit: 50, populate: ['notes'] }),
       logger.find(AuditLine, {}, { orderBy: { id: 'desc' }, limit: 10 }),
-      flag.value
-        ? reader.find(Note, {}, { orderBy: { id: 'desc' }, limit: 3, populate: ['author'] })
-        : undefined,
     ])
     const message: Message | undefined = problem
       ? { kind: 'problem', text: problem }
       : await outcomeOf(request, saved)
     const engines = await reportEngines(app, request, servers)
     asPage(reply)
-    const { visitor } = request
-    const segments = request.segments.keys()
-    return startPage({ authors, latest, lines, engines, flag, visitor, segments, message, failed })
+    return notesPage({ authors, lines, engines, message, failed })
   }
 }
 

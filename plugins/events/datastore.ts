@@ -71,7 +71,9 @@ export class Datastore {
   async run<R>(work: (em: SqlEm) => Promise<R>): Promise<R> {
     await this.#savepointsEnded()
     const current = this.#current
-    return current === undefined ? runOn(this.engine as Engine, work, { autocommit: true }) : work(current)
+    return current === undefined
+      ? runOn(this.engine as Engine, work, { autocommit: true, name: 'events' })
+      : work(current)
   }
 
   /** Runs several statements, all of them or none. Inside a transaction they are part of it, without a savepoint. */
@@ -95,7 +97,9 @@ export class Datastore {
     }
     const engine = this.engine as Engine
     const callbacks: Callback[] = []
-    const result = await runOn(engine, em => enter({ engine, em, outer, callbacks }, work))
+    const result = await runOn(engine, em => enter({ engine, em, outer, callbacks }, work), {
+      name: 'events',
+    })
     for (const callback of callbacks) callback(true)
     return result
   }

@@ -13,6 +13,7 @@ export {
 } from './compressor.ts'
 export { createEventTables, type EventStorageOptions, eventTableStatements } from './create-tables.ts'
 export { Datastore } from './datastore.ts'
+export type { EventsMessage, SubscriptionMessage } from './diagnostics.ts'
 export type { DomainEvent, RecordedEvent } from './domain-event.ts'
 export {
   type EmmettAppendResult,

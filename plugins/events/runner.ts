@@ -4,6 +4,7 @@ import type { ApplicationLog } from './application.ts'
 import { Arrival, type WaitOptions } from './arrival.ts'
 import { Checkpoint } from './checkpoint.ts'
 import type { Datastore } from './datastore.ts'
+import { tellFollowed } from './diagnostics.ts'
 import type { RecordedEvent } from './domain-event.ts'
 import { outside } from './engine-connection.ts'
 import { errors } from './errors.ts'
@@ -163,10 +164,9 @@ export abstract class Runner implements AsyncDisposable {
     const stop = () => controller.abort()
     const endings = [this.#options.signal, this.#source.log.closing]
     for (const ending of endings) ending?.addEventListener('abort', stop)
-    this.#error = undefined
     this.#isStuck = false
     this.#pause = FIRST_PAUSE
-    this.#state = 'candidate'
+    this.#become('candidate', undefined)
     const release = this.#source.log.hold()
     // Whatever starts it, a request say, must not lend it its transaction.
     const ended = outside(() => this.#live(controller.signal, ready)).finally(() => {
@@ -213,7 +213,7 @@ export abstract class Runner implements AsyncDisposable {
         await withEither(signal, term, async either => {
           while (!either.aborted) await this.#persistently(either, () => this.#follow(either))
         })
-        if (!signal.aborted) this.#state = 'candidate'
+        if (!signal.aborted) this.#become('candidate', this.#error)
       }
     } catch (error) {
       if (!isClosed(error)) failure = this.failure(error)
@@ -221,8 +221,7 @@ export abstract class Runner implements AsyncDisposable {
     if (failure !== undefined) {
       this.log?.error({ err: failure, name: this.name }, 'a runner has stopped at an error')
     }
-    this.#error = failure
-    this.#state = failure === undefined ? 'stopped' : 'failed'
+    this.#become(failure === undefined ? 'stopped' : 'failed', failure)
     if (failure === undefined) ready.resolve()
     else for (const reject of [ready.reject, ...this.#waiting]) reject(failure)
     await leadership?.close()
@@ -267,19 +266,24 @@ export abstract class Runner implements AsyncDisposable {
     if (this.#state !== 'retrying') {
       this.log?.warn({ err: error, name: this.name }, 'a runner could not go on; it tries again')
     }
-    this.#state = 'retrying'
-    this.#error = error
+    this.#become('retrying', error)
     await pauseFor(this.#pause * (0.75 + Math.random() / 4), signal)
     this.#pause = Math.min(this.#pause * 2, LAST_PAUSE)
   }
 
   /** It has come to that position, or there is nothing to do behind it. */
   protected arrived(position: number): void {
+    const isNews = position !== this.#position || this.#state !== 'running'
     this.#position = position
     this.#isStuck = false
     this.#pause = FIRST_PAUSE
-    this.#state = 'running'
-    this.#error = undefined
+    if (isNews) this.#become('running', undefined)
+  }
+
+  #become(state: RunnerState, error: unknown): void {
+    this.#state = state
+    this.#error = error
+    tellFollowed(this.#parts.engine, this.status)
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
@@ -360,12 +364,19 @@ export abstract class Runner implements AsyncDisposable {
    */
   async wait(target: number | readonly Recording[], options: WaitOptions = {}): Promise<void> {
     if (this.#state === 'failed') throw this.#error
-    const failed = silent(Promise.withResolvers<never>())
-    this.#waiting.add(failed.reject)
+    const { signal } = options
+    signal?.throwIfAborted()
+    // Whoever is told of a failure asks the database no more.
+    const ended = new AbortController()
+    const fail = (failure: Error) => ended.abort(failure)
+    const giveUp = () => ended.abort(signal?.reason)
+    this.#waiting.add(fail)
+    signal?.addEventListener('abort', giveUp)
     try {
-      await Promise.race([failed.promise, this.#arrival.wait(target, options)])
+      await this.#arrival.wait(target, { ...options, signal: ended.signal })
     } finally {
-      this.#waiting.delete(failed.reject)
+      this.#waiting.delete(fail)
+      signal?.removeEventListener('abort', giveUp)
     }
   }
 }

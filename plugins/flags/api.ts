@@ -15,7 +15,7 @@ import {
   unusedList,
   unusedQuery,
 } from './api-schemas.ts'
-import { type AuthorizeOptions, authorizeHook } from './authorize.ts'
+import { type AuthorizeOptions, authorizeFlags } from './authorize.ts'
 import {
   changeFlag,
   createFlag,
@@ -71,7 +71,7 @@ interface OneFlag {
  * ```
  */
 export async function flagsApi(app: FastifyInstance, options: FlagsApiOptions): Promise<void> {
-  app.addHook('onRequest', authorizeHook('flagsApi', options))
+  app.addHook('onRequest', authorizeFlags('flagsApi', options))
   if (!app.hasDecorator('flags')) throw new errors.SQLA_ERR_FLAG_PLUGIN('flagsApi')
   app.addHook('onRequest', refuseForgery)
   const { bodyLimit = 262_144, heartbeat } = options

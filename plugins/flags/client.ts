@@ -1,3 +1,4 @@
+import type { FastifyRequest } from 'fastify'
 import { Refresher } from '../../src/index.ts'
 import { FlagContext } from './context.ts'
 import { type Entries, Flag, type Surroundings } from './flag.ts'
@@ -18,6 +19,8 @@ export interface FlagClientOptions {
    * that only reads, flags that nobody else asks for look unused.
    */
   readonly recordUsage?: boolean
+  /** The `app.sqlAssist` that messages of `sqlassist:flag` name as their source. */
+  readonly source?: object | undefined
   /** Told when flags cannot be read, and of unknown flags, once each. */
   readonly log?: { warn(object: object, message: string): void } | undefined
 }
@@ -42,6 +45,7 @@ export class FlagClient {
   readonly storage: FlagStore
   readonly ttl: number
   readonly strict: boolean
+  readonly source: object | undefined
   /** How often which unknown flags were asked for. */
   readonly unknown = new Map<string, number>()
   readonly #log: FlagClientOptions['log']
@@ -63,11 +67,13 @@ export class FlagClient {
     isInSegment,
     strict = false,
     recordUsage = true,
+    source,
     log,
   }: FlagClientOptions) {
     this.storage = storage
     this.ttl = ttl
     this.strict = strict
+    this.source = source
     this.#usage = recordUsage
       ? new UsageRecorder(this, err =>
           log?.warn({ err }, 'which flags are asked for could not be written down'),
@@ -128,9 +134,12 @@ export class FlagClient {
     return this.#syncedAt
   }
 
-  /** @param entries what is known of whoever asks */
-  context(entries: Entries = {}): FlagContext {
-    return new FlagContext(this, entries)
+  /**
+   * @param entries what is known of whoever asks
+   * @param request whose flags they are, for the messages of `sqlassist:flag`
+   */
+  context(entries: Entries = {}, request?: FastifyRequest): FlagContext {
+    return new FlagContext(this, entries, request)
   }
 
   /**

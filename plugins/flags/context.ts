@@ -1,6 +1,8 @@
+import type { FastifyRequest } from 'fastify'
 import type { FlagClient, Snapshot } from './client.ts'
+import { flagAsked } from './diagnostics.ts'
 import { errors } from './errors.ts'
-import type { Entries, Reason, Verdict } from './flag.ts'
+import type { Entries, Flag, Reason, Verdict } from './flag.ts'
 import { type JsonValue, kindOf } from './flag-data.ts'
 
 /** Declare the names of your flags here, and another name does not compile: `interface SqlAssistFlags { 'new-checkout': boolean }`. */
@@ -36,10 +38,13 @@ type Widened<V extends JsonValue> = V extends boolean
 export class FlagContext {
   readonly #client: FlagClient
   readonly #snapshot: Snapshot
+  readonly #request: FastifyRequest | undefined
   #entries: Entries
 
-  constructor(client: FlagClient, entries: Entries = {}) {
+  /** @param request whose flags they are, for diagnostics */
+  constructor(client: FlagClient, entries: Entries = {}, request?: FastifyRequest) {
     this.#client = client
+    this.#request = request
     this.#snapshot = client.snapshot
     this.#entries = entries
   }
@@ -58,15 +63,17 @@ export class FlagContext {
   /** @param entries more of whoever asks, for this question; they win over those of the context */
   isEnabled(name: FlagName, entries?: Entries): boolean {
     const flag = this.#snapshot.flags.get(name)
-    if (flag === undefined) return this.#unknown(name)
+    if (flag === undefined) return this.#unknown(name, false)
     flag.isAsked = true
     const known = entries === undefined ? this.#entries : { ...this.#entries, ...entries }
+    let is = false
     try {
-      return flag.isEnabled(known, this.#snapshot)
+      is = flag.isEnabled(known, this.#snapshot)
     } catch (error) {
       this.#client.noteBroken(flag, error)
-      return false
     }
+    if (flagAsked.hasSubscribers) this.#tell(name, is, this.#reasonOf(flag, known))
+    return is
   }
 
   isDisabled(name: FlagName, entries?: Entries): boolean {
@@ -90,10 +97,17 @@ export class FlagContext {
     const value = fallback as Widened<V>
     const flag = this.#snapshot.flags.get(name)
     if (flag === undefined) {
-      this.#unknown(name)
+      this.#unknown(name, value)
       return { flagKey: name, value, reason: 'ERROR', errorCode: 'FLAG_NOT_FOUND' }
     }
     flag.isAsked = true
+    const details = this.#detailsOf(flag, value, entries)
+    if (flagAsked.hasSubscribers) this.#tell(name, details.value, details.reason)
+    return details
+  }
+
+  #detailsOf<V extends JsonValue>(flag: Flag, value: V, entries: Entries | undefined): FlagDetails<V> {
+    const { name } = flag
     const known = entries === undefined ? this.#entries : { ...this.#entries, ...entries }
     let verdict: Verdict
     try {
@@ -107,7 +121,7 @@ export class FlagContext {
     // a variant for those whom it is not meant for.
     const isValue = verdict.enabled || verdict.variant !== undefined || flag.data.variants == null
     if (!isValue) return { ...said, value }
-    if (kindOf(verdict.value) !== kindOf(fallback)) {
+    if (kindOf(verdict.value) !== kindOf(value)) {
       return { ...said, value, reason: 'ERROR', errorCode: 'TYPE_MISMATCH' }
     }
     return {
@@ -120,8 +134,22 @@ export class FlagContext {
     }
   }
 
-  #unknown(name: string): false {
+  #reasonOf(flag: Flag, known: Entries): Reason {
+    try {
+      return flag.evaluate(known, this.#snapshot).reason
+    } catch {
+      return 'ERROR'
+    }
+  }
+
+  #tell(name: string, value: JsonValue, reason: Reason): void {
+    flagAsked.publish({ source: this.#client.source, request: this.#request, name, value, reason })
+  }
+
+  /** @param value what it is taken for */
+  #unknown(name: string, value: JsonValue): false {
     this.#client.noteUnknown(name)
+    if (flagAsked.hasSubscribers) this.#tell(name, value, 'ERROR')
     if (this.#client.strict) throw new errors.SQLA_ERR_FLAG_UNKNOWN(name)
     return false
   }

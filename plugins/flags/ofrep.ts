@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { type AuthorizeOptions, authorizeHook } from './authorize.ts'
+import { type AuthorizeOptions, authorizeFlags } from './authorize.ts'
 import type { FlagContext } from './context.ts'
 import { errors } from './errors.ts'
 import type { Entries, Flag } from './flag.ts'
@@ -55,7 +55,7 @@ const NO_KEY = 'this flag tells actors apart: the context needs a targetingKey'
  * ```
  */
 export async function ofrep(app: FastifyInstance, options: OfrepOptions): Promise<void> {
-  app.addHook('onRequest', authorizeHook('ofrep', options))
+  app.addHook('onRequest', authorizeFlags('ofrep', options))
   if (!app.hasDecorator('flags')) throw new errors.SQLA_ERR_FLAG_PLUGIN('ofrep')
   const { actorKey = 'user_id', bodyLimit = 65_536 } = options
   const client = app.flags

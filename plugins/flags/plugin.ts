@@ -40,14 +40,15 @@ interface Slot {
 
 async function register(app: FastifyInstance, options: FlagsOptions): Promise<void> {
   const storage = options.storage ?? (await databaseStorage(app, options))
-  const client = new FlagClient({ ...options, storage, log: app.log })
+  const source = app.hasDecorator('sqlAssist') ? app.sqlAssist : undefined
+  const client = new FlagClient({ ...options, storage, source, log: app.log })
   const { entries } = options
   app.decorate('flags', client)
   app.decorateRequest(kContext as never, null as never)
   app.decorateRequest('flags', {
     getter(this: FastifyRequest) {
       const slot = this as unknown as Slot
-      slot[kContext] ??= client.context(entries?.(this))
+      slot[kContext] ??= client.context(entries?.(this), this)
       return slot[kContext]
     },
   })

@@ -298,7 +298,9 @@ export class FlagStorage implements FlagStore {
   /** On an engine a transaction of its own; on a session that of the session, undone alone when it fails. */
   #transaction<R>(work: (em: SqlEm) => Promise<R>): Promise<R> {
     const on = this.#on
-    return 'getConnection' in on ? on.transactional(inner => work(inner as SqlEm)) : runOn(on, work)
+    return 'getConnection' in on
+      ? on.transactional(inner => work(inner as SqlEm))
+      : runOn(on, work, { name: 'flags' })
   }
 }
 

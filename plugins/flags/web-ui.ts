@@ -1,16 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import type { FastifyError, FastifyInstance, FastifyRequest, FastifySchema } from 'fastify'
+import type { FastifyError, FastifyInstance } from 'fastify'
 import { errors as core } from '../../src/index.ts'
-import { type AuthorizeOptions, authorizeHook } from './authorize.ts'
+import { CsrfGuard } from '../web/csrf.ts'
+import { html } from '../web/html.ts'
+import { protectPages } from '../web/protected-pages.ts'
+import { type AuthorizeOptions, authorizeFlags } from './authorize.ts'
 import { errors } from './errors.ts'
-import { CsrfGuard, isSameOrigin } from './web/csrf.ts'
 import { addEditRoutes } from './web/edit-routes.ts'
 import { addHistoryRoutes } from './web/history-routes.ts'
-import { html } from './web/html.ts'
 import { contentSecurityPolicy, layout } from './web/layout.ts'
 import { addListRoutes } from './web/list-routes.ts'
 import { addLiveUpdates } from './web/live.ts'
-import { type Form, type Site, send } from './web/site.ts'
+import { type Site, send } from './web/site.ts'
 
 /** Options of the pages. */
 export interface FlagsWebUiOptions extends AuthorizeOptions {
@@ -39,44 +40,22 @@ const BODY_LIMIT = 1_048_576
  * ```
  */
 export async function flagsWebUi(app: FastifyInstance, options: FlagsWebUiOptions): Promise<void> {
-  const authorize = authorizeHook('flagsWebUi', options)
+  const authorize = authorizeFlags('flagsWebUi', options)
   if (!app.hasDecorator('flags')) throw new errors.SQLA_ERR_FLAG_PLUGIN('flagsWebUi')
   const { secret = randomBytes(32).toString('hex') } = options
   if (typeof secret !== 'string' || secret.length < 32) {
     throw new core.SQLA_ERR_INVALID_OPTION('secret', 'must have at least 32 characters')
   }
   const base = app.prefix.replace(/\/$/, '')
-  const guard = new CsrfGuard(secret, base === '' ? '/' : base)
+  const guard = new CsrfGuard('sqlassist_flags', secret, base === '' ? '/' : base)
   const { flags: client } = app
 
-  // Forms and nothing else, whatever the application reads elsewhere.
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser(
-    'application/x-www-form-urlencoded',
-    { parseAs: 'string', bodyLimit: BODY_LIMIT },
-    async (_request: FastifyRequest, body: string) => new URLSearchParams(body),
-  )
-  // These are no routes for programs.
-  app.addHook('onRoute', route => {
-    route.schema = { ...route.schema, hide: true } as FastifySchema
-  })
-  app.addHook('onRequest', async (_request, reply) => {
-    reply.headers({
-      'content-security-policy': contentSecurityPolicy,
-      'x-frame-options': 'DENY',
-      'x-content-type-options': 'nosniff',
-      // Not 'no-referrer': with that browsers do not say where a form was.
-      'referrer-policy': 'same-origin',
-      'cache-control': 'no-store',
-    })
-  })
-  app.addHook('onRequest', authorize)
-  app.addHook('onRequest', async request => {
-    if (request.method === 'POST' && !isSameOrigin(request)) throw new errors.SQLA_ERR_FLAG_FORM()
-  })
-  app.addHook<Form>('preHandler', async request => {
-    if (request.method === 'POST' && !guard.accepts(request, request.body?.get('_csrf') ?? ''))
-      throw new errors.SQLA_ERR_FLAG_FORM()
+  protectPages(app, {
+    contentSecurityPolicy,
+    authorize,
+    guard,
+    bodyLimit: BODY_LIMIT,
+    forged: () => new errors.SQLA_ERR_FLAG_FORM(),
   })
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     // What `authorize` and Fastify throw is for the application to answer.

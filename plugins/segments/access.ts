@@ -1,12 +1,15 @@
 import { IsolationLevel } from '@mikro-orm/core'
 import type { FastifyRequest } from 'fastify'
-import type { Engine, SqlEm } from '../../src/index.ts'
+import { type Engine, runOn, type SqlEm } from '../../src/index.ts'
 import { turnOffJit } from './jit.ts'
 import type { SegmentsSource } from './resolve.ts'
 import type { Identity } from './segment.ts'
 import type { SegmentRegistry } from './segment-registry.ts'
 
 // In whose transaction the tables are asked: one for each call, a session's, or the request's.
+
+/** What the transactions are called where those of the application are listed. */
+const NAME = 'segments'
 
 /** What the plugin has made of its options. */
 export interface SegmentsParts {
@@ -35,19 +38,22 @@ export interface RequestParts extends SegmentsParts {
 /** Every call is a transaction of its own. */
 export function engineAccess({ engine, readEngine, registry }: SegmentsParts): SegmentsAccess {
   return {
-    // What several statements read is of one moment.
+    // What several statements read is of one moment, and of the engine's own server, where what was saved is.
     read: work =>
-      readEngine.orm.em.fork().transactional(
+      runOn(
+        readEngine,
         async em => {
-          await turnOffJit(em as SqlEm)
-          return work(em as SqlEm)
+          await turnOffJit(em)
+          return work(em)
         },
-        { isolationLevel: IsolationLevel.REPEATABLE_READ, readOnly: true },
+        {
+          isolationLevel: IsolationLevel.REPEATABLE_READ,
+          readOnly: true,
+          consistency: 'primary',
+          name: NAME,
+        },
       ),
-    write: work =>
-      engine.orm.em.fork().transactional(em => work(em as SqlEm), {
-        isolationLevel: IsolationLevel.READ_COMMITTED,
-      }),
+    write: work => runOn(engine, work, { isolationLevel: IsolationLevel.READ_COMMITTED, name: NAME }),
     changed: () => registry.sync().catch(() => {}),
   }
 }

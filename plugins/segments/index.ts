@@ -8,6 +8,7 @@ export type {
 export { Binder, type BinderOptions, type ParameterStyle, type Params } from './binder.ts'
 export { ClickHouseDialect, type ClickHouseDialectOptions } from './clickhouse-dialect.ts'
 export type { SegmentCount } from './count.ts'
+export type { SegmentsMessage } from './diagnostics.ts'
 export type { Dialect, Scope, Value } from './dialect.ts'
 export { Untranslatable } from './emit.ts'
 export { errors, errorTable } from './errors.ts'

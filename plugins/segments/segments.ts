@@ -9,6 +9,7 @@ import {
 } from './access.ts'
 import { type AdviseOptions, adviseIndexes, type SegmentAdvice } from './advise.ts'
 import { count, countMany, type SegmentCount } from './count.ts'
+import { segmentsFound } from './diagnostics.ts'
 import { type EstimateOptions, estimate, type SegmentEstimate } from './estimate.ts'
 import { explain, type SegmentExplanation } from './explain.ts'
 import { deleteIdentity, findIdentity, type UpsertIdentityOptions, upsertIdentities } from './identities.ts'
@@ -237,6 +238,8 @@ export class AppSegments extends Segments {
 export class RequestSegments extends Segments {
   readonly #parts: RequestParts
   #identity: { readonly value: Identity | undefined } | undefined
+  /** For diagnostics: the segments that the sender was found to be in. */
+  #found: Set<string> | undefined
 
   constructor(parts: RequestParts) {
     super(parts, requestAccess(parts))
@@ -256,11 +259,23 @@ export class RequestSegments extends Segments {
    * @param identity default: who sends the request; nobody is in no segment that asks about identities
    */
   isIn(key: string, identity: Identity | undefined = this.identity): boolean {
-    return this.#parts.registry.isIn(key, identity)
+    const is = this.#parts.registry.isIn(key, identity)
+    if (segmentsFound.hasSubscribers) this.#tell(identity, is ? [key] : [])
+    return is
   }
 
   /** The keys of all segments that somebody is in. */
   keys(identity: Identity | undefined = this.identity): string[] {
-    return this.#parts.registry.keysOf(identity)
+    const keys = this.#parts.registry.keysOf(identity)
+    if (segmentsFound.hasSubscribers) this.#tell(identity, keys)
+    return keys
+  }
+
+  /** Only of the sender: others are no matter of the request. */
+  #tell(identity: Identity | undefined, found: readonly string[]): void {
+    if (this.#identity === undefined || identity !== this.#identity.value) return
+    const { engine, request } = this.#parts
+    this.#found = new Set([...(this.#found ?? []), ...found])
+    segmentsFound.publish({ source: engine.source, request, keys: [...this.#found] })
   }
 }

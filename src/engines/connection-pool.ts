@@ -1,17 +1,20 @@
 import type { CompiledQuery, QueryResult } from 'kysely'
-import type { Listed } from '../live-list.ts'
 
 /**
  * A connection that one holder has for itself until it gives it back. The two implementations differ in what
  * the driver lets us do: {@link PgPool} talks to `pg` itself, {@link KyselyPool} to any driver through Kysely.
  */
-export interface Lease extends Listed {
+export interface Lease {
   /** The pool that it came from. */
   readonly pool: ConnectionPool
   /** The same object as long as it is the same connection, whoever holds it. */
   readonly connection: object
   /** Asked behind every statement on it, in the same message where the protocol allows it. */
   trailer: Trailer | undefined
+  /** Where the connection leads to, as far as the driver tells. */
+  readonly backend: Backend
+  /** When it was lent, in milliseconds of `performance.now()`. */
+  lentAt: number
   /** Whether statements outside a transaction go through {@link guard}: see {@link PoolContext.guard}. */
   readonly guarded: boolean
   /** Whether a transaction is open on it; what a failed `begin` or `commit` left behind is told apart by this. */
@@ -49,6 +52,23 @@ export interface Lease extends Listed {
   release(broken?: boolean): void
 }
 
+/** The server's end of a connection. */
+export interface Backend {
+  readonly host: string | undefined
+  readonly port: number | undefined
+  readonly database: string | undefined
+  /** The process that serves it (PostgreSQL). */
+  readonly processId: number | undefined
+}
+
+/** One of a pool's connections. */
+export interface PooledConnection {
+  readonly processId: number | undefined
+  readonly inUse: boolean
+  /** When it was lent, in milliseconds of `performance.now()`. */
+  readonly since: number | undefined
+}
+
 /** A question that travels with what is sent anyway: where the server's log is now. */
 export interface Trailer {
   readonly sql: string
@@ -63,12 +83,16 @@ export interface ConnectionPool {
    */
   acquire(): Promise<Lease>
   figures(): PoolFigures
+  /** Its connections, as far as they are known: those that are lent, and with `pg` those that have been. */
+  connections(): PooledConnection[]
   /** Resolves when nobody holds or waits for a connection any more. */
   idle(): Promise<void>
   /** Throws away the connections that are still held: their holders' statements fail. */
   abandon(): void
   /** Tells those who wait for a connection that it is in vain. */
   turnAway(error: Error): void
+  /** Nobody uses it any more: what it listens to is let go. */
+  close(): void
 }
 
 /** See {@link PoolContext.guard}. */

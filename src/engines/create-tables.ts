@@ -35,8 +35,10 @@ export async function createMissingTables(orm: SqlOrm): Promise<string> {
 
 async function createTables(orm: SqlOrm, ctx?: Transaction): Promise<string> {
   const sql = await missingTablesSql(orm, ctx)
-  const generator = orm.schema as unknown as SqlSchemaGenerator
-  if (sql !== '') await generator.execute(sql, { wrap: false, ctx })
+  if (sql === '') return sql
+  // MikroORM's generator takes a transaction and does not use it: it would wait for a second connection.
+  if (ctx !== undefined) await connectionOf(orm).execute(sql, [], 'all', ctx)
+  else await (orm.schema as unknown as SqlSchemaGenerator).execute(sql, { wrap: false })
   return sql
 }
 

@@ -3,13 +3,18 @@ import type { EntityManager, IsolationLevel } from '@mikro-orm/core'
 import { CompiledQuery, type Kysely } from 'kysely'
 import { errors } from '../errors.ts'
 import type { Logger } from '../logger.ts'
+import { leaks } from '../observe/channels.ts'
+import type { LeakMessage, ServerInfo } from '../observe/messages.ts'
+import type { CommentOf } from '../observe/sql-comment.ts'
 import type { CommitMode, EngineOptions } from '../options.ts'
 import type { Routing } from '../routing/routing-options.ts'
 import {
   type ConnectionPool,
   type Guard,
+  type Lease,
   NO_FIGURES,
   type PoolContext,
+  type PooledConnection,
   type PoolFigures,
   sumOf,
 } from './connection-pool.ts'
@@ -38,6 +43,10 @@ import {
   type ServersContext,
 } from './servers.ts'
 import { isRefusedParameter } from './startup.ts'
+import type { SubstitutePool } from './substitute-pool.ts'
+
+/** The name of an engine's own server, beside those of its replicas. */
+export const OWN_SERVER = 'primary'
 
 /** Milliseconds. Fastify gives a plugin 10 s to load, and its own error would not name the engine. */
 const START_PATIENCE = 8_000
@@ -46,6 +55,10 @@ const CLOSE_PATIENCE = 1_000
 /** What an engine needs from the application that it lives in. */
 export interface EngineEnvironment {
   readonly log: Logger
+  /** What diagnostic messages name as their source. */
+  readonly source: object
+  /** What is written behind a scope's statements; undefined when nothing is. */
+  readonly commentOf?: CommentOf | undefined
   /** With `requestContext`: what the global `orm.em` of the engine stands for right now. */
   readonly currentEntityManager?: (engine: string) => EntityManager | undefined
   readonly routing: Routing
@@ -74,6 +87,8 @@ export class Engine {
   /** Clients that a reinit has replaced and whose pool may still be in use. */
   readonly #retired: Kysely<unknown>[] = []
   #draining: Promise<void> | undefined
+  /** For {@link substitutePool}. */
+  substitute: SubstitutePool | undefined
   #orm: SqlOrm | undefined
   #pool: ConnectionPool | undefined
   #begin: readonly string[] = []
@@ -86,11 +101,13 @@ export class Engine {
   /** Whether its own connections go wherever the primary is. */
   #follows = false
   #native: PgNativePool | undefined
-  readonly #onDirty = (): void =>
+  readonly #onDirty = (): void => {
     this.#environment.log.warn(
       { engine: this.name },
       'a connection came out of the pool inside a transaction that somebody left open; it was rolled back',
     )
+    this.noteLeak('dirty-connection')
+  }
   readonly #onGuarded = (reason: string, replica?: string): void =>
     this.#environment.log.info(
       { engine: this.name, ...(replica === undefined ? {} : { replica }), reason },
@@ -118,17 +135,30 @@ export class Engine {
   }
 
   /** The pool that new transactions take their connection from. */
-  get pool(): ConnectionPool {
+  get pool(): EnginePool {
     if (this.#pool === undefined) throw new errors.SQLA_ERR_CLOSED(`Engine '${this.name}'`)
-    return this.#pool
+    return this.substitute ?? this.#pool
   }
 
   /** How busy its pools are, those of its replicas included; nothing is, once the engine has been closed. */
   get figures(): PoolFigures {
+    if (this.substitute !== undefined) return this.substitute.figures()
     const figures = this.#pool?.figures() ?? NO_FIGURES
     return this.#replicaSet === undefined
       ? figures
       : [figures, ...this.#replicaSet.pools().map(pool => pool.figures())].reduce(sumOf)
+  }
+
+  /**
+   * Its open connections, those to its replicas included, as far as they are known: those that are lent, and with `pg` those that have
+   * been. For pages and figures.
+   */
+  connections(): EngineConnection[] {
+    const own = ((this.substitute ?? this.#pool)?.connections() ?? []).map(connection => ({
+      server: OWN_SERVER,
+      ...connection,
+    }))
+    return [...own, ...(this.#replicaSet?.connections() ?? [])]
   }
 
   /** The servers that it reads from, and how each of them is; empty when it has no `replicas`. */
@@ -152,7 +182,47 @@ export class Engine {
 
   /** Whether its server can be asked later what has become of a transaction; see `pg_xact_status`. */
   get tellsOutcomes(): boolean {
-    return this.#pool instanceof PgPool && !this.readOnly
+    return this.#pool instanceof PgPool && !this.readOnly && this.substitute === undefined
+  }
+
+  /** What diagnostic messages name as their source. */
+  get source(): object {
+    return this.#environment.source
+  }
+
+  /** What is written behind a scope's statements; undefined without `sqlComments`. */
+  get commentOf(): CommentOf | undefined {
+    return this.#environment.commentOf
+  }
+
+  /** For sessions: the engine itself, where what stands between them and it is asked. */
+  get engine(): this {
+    return this
+  }
+
+  /** The server that a connection of this engine's leads to. */
+  serverOf({ pool, backend }: Lease): ServerInfo {
+    const replica = this.#replicaSet?.find(pool)
+    const { host, port, database } = this.#configured
+    return {
+      name: replica?.server.name ?? OWN_SERVER,
+      isReplica: replica !== undefined,
+      host: backend.host ?? host,
+      port: backend.port ?? port,
+      database: backend.database ?? database,
+      processId: backend.processId,
+    }
+  }
+
+  /** For those who see that something was not given back. */
+  noteLeak(kind: LeakMessage['kind']): void {
+    if (leaks.hasSubscribers) leaks.publish({ source: this.source, engine: this.name, kind })
+  }
+
+  /** What its configuration says of its server, for drivers that do not tell. */
+  get #configured(): { host: string | undefined; port: number | undefined; database: string | undefined } {
+    const { config } = this.orm
+    return { host: config.get('host'), port: config.get('port'), database: config.get('dbName') }
   }
 
   /** The statements that begin a transaction of this engine. */
@@ -279,12 +349,13 @@ export class Engine {
   }
 
   get #serversContext(): ServersContext {
-    const { log, routing, primary, tracksPositions } = this.#environment
+    const { log, source, routing, primary, tracksPositions } = this.#environment
     return {
       name: this.name,
       options: this.options,
       acquireTimeout: this.acquireTimeout,
       log,
+      source,
       routing,
       isPrimary: tracksPositions && this.name === routing.primary,
       primary,
@@ -334,7 +405,8 @@ export class Engine {
         cause: redactedCause(error),
       })
     }
-    const oldPool = this.pool
+    if (this.#pool === undefined) throw new errors.SQLA_ERR_CLOSED(`Engine '${this.name}'`)
+    const oldPool = this.#pool
     this.#pool = await this.#openPool()
     if (this.#replicaSet !== undefined) this.#native = await nativePool(connection)
     const retired = this.#retired.splice(0)
@@ -344,6 +416,7 @@ export class Engine {
 
   /** Waits for what is under way and closes the instance, if the plugin opened it. */
   async close(): Promise<void> {
+    await this.substitute?.close()
     const pool = this.#pool
     this.#pool = undefined
     if (this.#ownsPrimary) this.#primary?.close()
@@ -354,7 +427,11 @@ export class Engine {
   }
 
   async #closeOrm(): Promise<void> {
-    if (this.owned) await this.#orm?.close(true)
+    if (!this.owned || this.#orm === undefined) return
+    await this.#orm.close(true)
+    // MikroORM would connect again by itself for whoever comes late, and SQLite make its file anew.
+    connectionOf(this.#orm).connect = () =>
+      Promise.reject(new errors.SQLA_ERR_CLOSED(`Engine '${this.name}'`))
   }
 
   async #drain(pool: ConnectionPool): Promise<void> {
@@ -365,12 +442,15 @@ export class Engine {
     })
     const outcome = await Promise.race([pool.idle(), late])
     clearTimeout(timer)
-    if (outcome !== 'late') return
-    this.#environment.log.warn(
-      { engine: this.name, drainTimeout: timeout, ...pool.figures() },
-      'sessions outlived drainTimeout; their connections are cut',
-    )
-    pool.abandon()
+    if (outcome === 'late') {
+      this.#environment.log.warn(
+        { engine: this.name, drainTimeout: timeout, ...pool.figures() },
+        'sessions outlived drainTimeout; their connections are cut',
+      )
+      this.noteLeak('late-drain')
+      pool.abandon()
+    }
+    pool.close()
   }
 
   #openPool(): Promise<ConnectionPool> {
@@ -389,6 +469,15 @@ export class Engine {
     if (!this.readOnly) return undefined
     return this.owned && !bringsOwnClient(this.options.orm) ? 'unless read-only' : 'always'
   }
+}
+
+/** What may be asked of what an engine takes its connections from. */
+export type EnginePool = Pick<ConnectionPool, 'acquire' | 'figures' | 'connections'>
+
+/** One of an engine's open connections. */
+export interface EngineConnection extends PooledConnection {
+  /** The replica's name; `primary` for the engine's own server. */
+  readonly server: string
 }
 
 interface Place {

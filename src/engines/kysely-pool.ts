@@ -1,8 +1,14 @@
 import { CompiledQuery, type DatabaseConnection, type QueryExecutor, type QueryResult } from 'kysely'
 import { kPlace } from '../live-list.ts'
-import type { Lease, PoolContext, Trailer } from './connection-pool.ts'
-import { LendingPool, type Settle } from './lending-pool.ts'
+import type { Backend, Lease, PoolContext, Trailer } from './connection-pool.ts'
+import { LendingPool, type ListedLease, type Settle } from './lending-pool.ts'
 
+const UNKNOWN_BACKEND: Backend = {
+  host: undefined,
+  port: undefined,
+  database: undefined,
+  processId: undefined,
+}
 const ROLLBACK = CompiledQuery.raw('rollback')
 const COMMIT = CompiledQuery.raw('commit')
 
@@ -71,7 +77,7 @@ export class KyselyPool extends LendingPool {
   }
 }
 
-class KyselyLease implements Lease {
+class KyselyLease implements ListedLease {
   [kPlace] = -1
   readonly guarded: boolean
   readonly #connection: DatabaseConnection
@@ -80,6 +86,9 @@ class KyselyLease implements Lease {
   readonly #giveBack: () => void
   #released = false
   inTransaction = false
+  lentAt = 0
+  /** The driver does not tell. */
+  readonly backend = UNKNOWN_BACKEND
 
   constructor(connection: DatabaseConnection, lender: LendingPool, guarded: boolean, giveBack: () => void) {
     this.#connection = connection

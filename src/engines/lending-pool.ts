@@ -1,9 +1,12 @@
 import { errors } from '../errors.ts'
-import { LiveList } from '../live-list.ts'
-import type { ConnectionPool, Lease, PoolContext, PoolFigures } from './connection-pool.ts'
+import { type Listed, LiveList } from '../live-list.ts'
+import type { ConnectionPool, Lease, PoolContext, PooledConnection, PoolFigures } from './connection-pool.ts'
+
+/** A connection of a pool that keeps a list of those that it has lent. */
+export interface ListedLease extends Lease, Listed {}
 
 /** What a driver answers when it is asked for a connection: that, or an error. */
-export type Settle = (error: unknown, lease?: Lease) => void
+export type Settle = (error: unknown, lease?: ListedLease) => void
 
 /**
  * The part of a pool that is the same for every driver: who holds a connection and who waits for one. It puts a
@@ -11,7 +14,7 @@ export type Settle = (error: unknown, lease?: Lease) => void
  */
 export abstract class LendingPool implements ConnectionPool {
   protected readonly context: PoolContext
-  readonly #held = new LiveList<Lease>()
+  readonly #held = new LiveList<ListedLease>()
   #waiting = 0
   /** Those who may wait for long: what each of them is to be told when it is in vain. */
   readonly #waiters = new Set<(error: Error) => void>()
@@ -57,6 +60,7 @@ export abstract class LendingPool implements ConnectionPool {
           reject(this.context.onConnectError === undefined ? error : this.context.onConnectError(error))
           this.#settleIdle()
         } else {
+          lease.lentAt = performance.now()
           this.#held.add(lease)
           resolve(lease)
         }
@@ -72,8 +76,24 @@ export abstract class LendingPool implements ConnectionPool {
     return { used: this.#held.size, waiting: this.#waiting, max: this.max, idle: this.unused }
   }
 
+  connections(): PooledConnection[] {
+    const held = [...this.#held].map(lease => ({
+      processId: lease.backend.processId,
+      inUse: true,
+      since: lease.lentAt,
+    }))
+    const isHeld = new Set(held.map(({ processId }) => processId))
+    const idle = this.idleBackends().filter(({ processId }) => !isHeld.has(processId))
+    return [...held, ...idle.map(({ processId }) => ({ processId, inUse: false, since: undefined }))]
+  }
+
+  /** The connections that nobody holds, as far as the driver tells. (Those that somebody holds may be among them.) */
+  protected idleBackends(): Pick<PooledConnection, 'processId'>[] {
+    return []
+  }
+
   /** To be called by a lease when it is given back. */
-  returned(lease: Lease): void {
+  returned(lease: ListedLease): void {
     this.#held.delete(lease)
     this.#settleIdle()
   }
@@ -91,6 +111,8 @@ export abstract class LendingPool implements ConnectionPool {
   abandon(): void {
     for (const lease of this.#held) lease.release(true)
   }
+
+  close(): void {}
 
   turnAway(error: Error): void {
     for (const giveUp of [...this.#waiters]) giveUp(error)

@@ -2,13 +2,14 @@ import type { CompiledQuery, QueryResult } from 'kysely'
 import { kPlace } from '../live-list.ts'
 import { isServerFailure } from '../routing/failures.ts'
 import { type CancellableClient, requestCancel } from './cancel-request.ts'
-import type { Lease, PoolContext, Trailer } from './connection-pool.ts'
-import { LendingPool, type Settle } from './lending-pool.ts'
+import type { Backend, Lease, PoolContext, PooledConnection, Trailer } from './connection-pool.ts'
+import { LendingPool, type ListedLease, type Settle } from './lending-pool.ts'
 import { loadPgModule } from './pg-modules.ts'
 import { isRefusedParameter } from './startup.ts'
 
 /** What we use of `pg`: structural, so that `pg` itself stays MikroORM's dependency and not ours. */
 export interface PgClient extends CancellableClient {
+  readonly database?: string
   query(
     text: string,
     values: unknown[] | undefined,
@@ -38,8 +39,9 @@ export interface PgNativePool {
   readonly Client: new (
     options: object,
   ) => { connect(): Promise<void>; query(text: string): Promise<unknown>; end(): Promise<void> }
-  on(event: 'connect', listener: (client: PgClient) => void): unknown
+  on(event: 'connect' | 'remove', listener: (client: PgClient) => void): unknown
   on(event: 'error', listener: (error: unknown) => void): unknown
+  removeListener(event: 'remove', listener: (client: PgClient) => void): unknown
   end(): Promise<void>
 }
 
@@ -58,10 +60,21 @@ export class PgPool extends LendingPool {
   /** Whether its connections are what they asked to be; undefined until one of them has been asked. */
   #isReadOnly: boolean | undefined
   #hasTold = false
+  /** The clients that have been lent and not been closed. */
+  readonly #clients = new Set<PgClient>()
+  /** Heard from the pool: a listener on each client would be many. */
+  readonly #forget = (client: PgClient): void => {
+    this.#clients.delete(client)
+  }
 
   constructor(pool: PgNativePool, context: PoolContext) {
     super(context)
     this.#pool = pool
+    pool.on('remove', this.#forget)
+  }
+
+  override close(): void {
+    this.#pool.removeListener('remove', this.#forget)
   }
 
   protected get max(): number {
@@ -90,6 +103,7 @@ export class PgPool extends LendingPool {
         else settle(error)
         return
       }
+      this.#clients.add(client)
       const lease = new PgLease(client, this)
       const fail = (failure: unknown): void => {
         lease.release(true)
@@ -102,6 +116,10 @@ export class PgPool extends LendingPool {
       this.context.onDirty()
       lease.rollback().then(() => this.#lend(lease, settle, fail), fail)
     })
+  }
+
+  protected override idleBackends(): Pick<PooledConnection, 'processId'>[] {
+    return [...this.#clients].map(({ processID }) => ({ processId: processID ?? undefined }))
   }
 
   get #hasToAsk(): boolean {
@@ -125,12 +143,13 @@ export class PgPool extends LendingPool {
   }
 }
 
-class PgLease implements Lease {
+class PgLease implements ListedLease {
   [kPlace] = -1
   readonly #client: PgClient
   readonly pool: LendingPool
   trailer: Trailer | undefined
   guarded = false
+  lentAt = 0
   /** Resolves to whether it is over for certain. */
   #cancelling: Promise<boolean> | undefined
   #released = false
@@ -144,6 +163,11 @@ class PgLease implements Lease {
 
   get connection(): object {
     return this.#client
+  }
+
+  get backend(): Backend {
+    const { host, port, database, processID } = this.#client
+    return { host, port, database, processId: processID ?? undefined }
   }
 
   get inTransaction(): boolean {
@@ -258,7 +282,9 @@ class PgLease implements Lease {
 
   async cancel(): Promise<void> {
     this.#cancelling ??= requestCancel(this.#client, CANCEL_PATIENCE)
-    await this.#cancelling
+    const cancelling = this.#cancelling
+    // Whoever has the connection for long may have to cancel another statement, too.
+    if ((await cancelling) && this.#cancelling === cancelling) this.#cancelling = undefined
   }
 
   release(broken = false): void {

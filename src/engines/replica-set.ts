@@ -1,19 +1,15 @@
 import type { Logger } from '../logger.ts'
+import { replicaTransitions } from '../observe/channels.ts'
 import { choose } from '../routing/choice.ts'
 import type { Lag, PrimaryHistory } from '../routing/lag.ts'
 import { type Position, parseLsn, reaches } from '../routing/position.ts'
+import type { ReplicaState } from '../routing/replica-state.ts'
 import type { Routing } from '../routing/routing-options.ts'
-import type { ConnectionPool } from './connection-pool.ts'
+import type { ConnectionPool, PooledConnection } from './connection-pool.ts'
 import { Monitor } from './monitor.ts'
 import type { Primary } from './primary.ts'
 import { Probe, type ProbeClient, type Reading } from './probe.ts'
 import { messageOf, redact } from './redact.ts'
-
-/**
- * `online`: reads go there. `lagging`: it answers and is too late. `down`: it does not answer, or not in time.
- * `draining`: it is no replica any more (it was promoted); what runs there may finish.
- */
-export type ReplicaState = 'online' | 'lagging' | 'down' | 'draining'
 
 /** One replica as `engines.get('reader').replicas` shows it. */
 export interface ReplicaInfo {
@@ -99,6 +95,7 @@ export class ReplicaSet {
   readonly routing: Routing
   readonly #engine: string
   readonly #log: Logger
+  readonly #source: object
   readonly #replicas: readonly Replica[]
   #online: readonly Replica[] = []
   #hasStarted = false
@@ -109,7 +106,9 @@ export class ReplicaSet {
     primary: Primary,
     routing: Routing,
     log: Logger,
+    source: object,
   ) {
+    this.#source = source
     this.#engine = engine
     this.primary = primary
     this.routing = routing
@@ -164,9 +163,21 @@ export class ReplicaSet {
     return this.#replicas.map(({ server }) => server.pool)
   }
 
+  /** The connections to all servers. */
+  connections(): (PooledConnection & { readonly server: string })[] {
+    return this.#replicas.flatMap(({ server }) =>
+      server.pool.connections().map(connection => ({ server: server.name, ...connection })),
+    )
+  }
+
   /** The replica that a pool leads to; undefined for the primary's. */
   find(pool: ConnectionPool): Replica | undefined {
     return this.#replicas.find(({ server }) => server.owns(pool))
+  }
+
+  /** Whether any of them serves reads. */
+  get hasOnline(): boolean {
+    return this.#online.length > 0
   }
 
   /** For messages: who is in which state, and why. */
@@ -273,6 +284,16 @@ export class ReplicaSet {
     if (from === state) return
     replica.state = state
     this.#online = this.#replicas.filter(one => one.state === 'online')
+    if (replicaTransitions.hasSubscribers) {
+      replicaTransitions.publish({
+        source: this.#source,
+        engine: this.#engine,
+        replica: replica.server.name,
+        from,
+        to: state,
+        reason: replica.reason,
+      })
+    }
     const line = {
       engine: this.#engine,
       replica: replica.server.name,

@@ -28,6 +28,8 @@ export interface ServersContext {
   readonly options: EngineOptions
   readonly acquireTimeout: number
   readonly log: Logger
+  /** What diagnostic messages name as their source. */
+  readonly source: object
   readonly routing: Routing
   /** Whether replicas replay what this engine writes. */
   readonly isPrimary: boolean
@@ -187,7 +189,7 @@ export async function openReplicas(
   if (twice !== undefined) {
     throw new errors.SQLA_ERR_INVALID_OPTION(`engines.${context.name}.replicas`, `has '${twice}' twice`)
   }
-  const set = new ReplicaSet(context.name, servers, primary, context.routing, context.log)
+  const set = new ReplicaSet(context.name, servers, primary, context.routing, context.log, context.source)
   await set.start()
   return set
 }

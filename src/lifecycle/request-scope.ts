@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Engine } from '../engines/engine.ts'
+import { outcomes } from '../observe/channels.ts'
 import type { CommitMode, OnAbort, RouteOptions } from '../options.ts'
 import type { Consistency, TokenTransport } from '../routing/routing-options.ts'
 import type { Container, ContainerContext } from '../sessions/container.ts'
@@ -140,7 +141,9 @@ export class RequestScope implements Repeatable {
     const statusCode = statusOf(this.#reply, payload)
     const chosen = (engine: Engine | undefined): boolean => this.#isChosen(engine, statusCode)
     try {
-      if (this.container.wouldCommit(chosen)) {
+      const commits = this.container.wouldCommit(chosen)
+      if (outcomes.hasSubscribers) this.#tellOutcome(commits, statusCode)
+      if (commits) {
         assertSendable(this.#reply, payload)
         if (!isStream(payload)) await this.container.endStreams()
         await this.container.flushWhere(engine => this.#flushesAlways(engine))
@@ -152,6 +155,9 @@ export class RequestScope implements Repeatable {
       this.#sendToken()
     } catch (error) {
       removeSuccessHeaders(this.#reply)
+      if (outcomes.hasSubscribers) {
+        this.container.tellOutcome('rollback', `the commit failed: ${nameOf(error)}`)
+      }
       throw error
     } finally {
       if (this.#aborted) this.#close()
@@ -207,6 +213,23 @@ export class RequestScope implements Repeatable {
     return this.hasThrown || this.container.isDoomed
   }
 
+  #tellOutcome(commits: boolean, statusCode: number): void {
+    this.container.tellOutcome(commits ? 'commit' : 'rollback', this.#reasonFor(commits, statusCode))
+  }
+
+  /** Why the commit rule has decided as it has, for people. */
+  #reasonFor(commits: boolean, statusCode: number): string {
+    if (commits) return `status ${statusCode}`
+    if (this.hasThrown) return 'the request threw'
+    if (this.container.isDoomed) return 'the transaction was doomed'
+    if (this.#doomed) return 'the client has gone away'
+    const mode = this.#mode(undefined)
+    if (mode === 'manual') return 'nothing commits by itself (commitMode manual)'
+    return this.#isChosen(undefined, statusCode)
+      ? 'there was nothing to commit'
+      : `status ${statusCode} does not commit (${mode})`
+  }
+
   #mode(engine: Engine | undefined): CommitMode {
     return this.route.commitMode ?? engine?.commitMode ?? this.#context.commitMode
   }
@@ -220,16 +243,31 @@ export class RequestScope implements Repeatable {
       this.#settled.then(close, close)
     } else if (this.#reply.sent) {
       // Hijacked, or ended through `reply.raw`: nothing commits by itself.
+      if (outcomes.hasSubscribers) this.container.tellOutcome('rollback', 'the reply was hijacked')
       this.#close()
     } else {
       this.#aborted = true
-      this.#grace = setTimeout(() => this.#close(), this.#context.abortGrace)
+      this.#grace = setTimeout(() => this.#giveUpWaiting(), this.#context.abortGrace)
       this.#grace.unref()
     }
+  }
+
+  #giveUpWaiting(): void {
+    if (outcomes.hasSubscribers && this.#settled === undefined) {
+      this.container.tellOutcome('rollback', 'the client has gone away, and the handler did not end')
+    }
+    this.#close()
   }
 
   #close(): void {
     if (this.#grace !== undefined) clearTimeout(this.#grace)
     void this.container.close()
   }
+}
+
+/** What an error is, without its message, which may quote values. */
+function nameOf(error: unknown): string {
+  const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown }
+  const isCoded = typeof code === 'string' && code.startsWith('SQLA_ERR_')
+  return String(isCoded ? code : (name ?? typeof error))
 }

@@ -1,6 +1,8 @@
+import type { IsolationLevel } from '@mikro-orm/core'
 import type { Engine } from '../engines/engine.ts'
 import { errors } from '../errors.ts'
 import type { Logger } from '../logger.ts'
+import { outcomes } from '../observe/channels.ts'
 import type { CommitMode } from '../options.ts'
 import { CONSISTENCIES, type Consistency } from '../routing/routing-options.ts'
 import type { Container, ContainerContext } from '../sessions/container.ts'
@@ -50,15 +52,29 @@ export async function runScope<T>(
   try {
     const result = await enter(container, async () => fn(container as unknown as Db))
     await container.endStreams()
-    if (options.commitMode === 'manual') await container.rollback()
+    const isManual = options.commitMode === 'manual'
+    if (outcomes.hasSubscribers) {
+      if (isManual) container.tellOutcome('rollback', 'nothing commits by itself (commitMode manual)')
+      else container.tellOutcome('commit', 'it returned')
+    }
+    if (isManual) await container.rollback()
     else await container.commit()
     return result
   } catch (error) {
+    if (outcomes.hasSubscribers) container.tellOutcome('rollback', 'it threw')
     await container.rollback()
     throw error
   } finally {
     await container.close()
   }
+}
+
+/** Options of {@link runOn}. */
+export interface RunOnOptions extends RunOptions {
+  /** Of the transaction. Default: the engine's. */
+  isolationLevel?: IsolationLevel
+  /** Whether the transaction is a read-only one. Default: the engine's `readOnly`. */
+  readOnly?: boolean
 }
 
 /** `app.sqlAssist.run` */
@@ -75,7 +91,7 @@ export function bindRun(engine: Engine, run: Run): void {
 /**
  * `app.sqlAssist.run` for code that is given an engine and knows no application, as a plugin's storage is: `work` gets the session of
  * the engine in a transaction, which is committed when it returns, rolled back when it throws, and closed. That is so on an
- * autocommit engine, too.
+ * autocommit engine and on a read-only one, too.
  *
  * @throws SQLA_ERR_CLOSED when the engine has not been started
  *
@@ -89,16 +105,19 @@ export function bindRun(engine: Engine, run: Run): void {
 export async function runOn<R>(
   engine: Engine,
   work: (session: SqlEm) => Promise<R>,
-  options?: RunOptions,
+  { isolationLevel, readOnly, ...options }: RunOnOptions = {},
 ): Promise<R> {
   const run = runs.get(engine)
   if (run === undefined) throw new errors.SQLA_ERR_CLOSED(`Engine '${engine.name}'`)
   return run(async db => {
     const session = db.get(engine.name) as SqlEm
-    // A session of an autocommit engine has no transaction of its own.
-    const result = await (engine.autocommit && !options?.autocommit
-      ? session.transactional(em => work(em as SqlEm))
-      : work(session))
+    const begin = { ...(isolationLevel && { isolationLevel }), ...(readOnly && { readOnly }) }
+    // Such a session has no transaction of its own.
+    if (!engine.hasTransaction && !options.autocommit) {
+      return session.transactional(em => work(em as SqlEm), begin)
+    }
+    if (isolationLevel !== undefined || readOnly) await session.begin(begin)
+    const result = await work(session)
     // Nothing else commits a session that is no part of a scope's transaction.
     if (engine.options.join === false) await session.commit()
     return result

@@ -1,11 +1,17 @@
 import type { CompiledQuery, ConnectionProvider, DatabaseConnection, QueryResult } from 'kysely'
 import type { ConnectionPool, Lease, Trailer } from '../engines/connection-pool.ts'
 import { errors } from '../errors.ts'
+import { poolWaits, sessionFirstSql } from '../observe/channels.ts'
+import type { DiagnosticScope, LeakMessage, ServerInfo } from '../observe/messages.ts'
+import { type CommentOf, commented } from '../observe/sql-comment.ts'
+import type { StatementOrigin } from '../observe/statement-message.ts'
 
 /** What a session's connection needs to know about its engine. */
 export interface ConnectionContext {
   /** The engine's name, for messages. */
   readonly name: string
+  /** For diagnostics: the engine behind it. */
+  readonly engine: ObservedEngine
   readonly readOnly: boolean
   /** The statements that begin a transaction of this engine. */
   readonly begin: readonly string[]
@@ -23,10 +29,24 @@ export interface ConnectionContext {
   repeats?(lease: Lease, error?: unknown): boolean
 }
 
-/** Who a session belongs to. */
-export interface Owner {
-  /** As a message names it: `POST /notes`. */
-  label(): string
+/** What diagnostic messages say of an engine. */
+export interface ObservedEngine {
+  readonly source: object
+  readonly dialect: string
+  /** What is written behind a scope's statements; undefined without `sqlComments`. */
+  readonly commentOf?: CommentOf | undefined
+  serverOf(lease: Lease): ServerInfo
+  noteLeak(kind: LeakMessage['kind']): void
+}
+
+/** A connection that a session holds. */
+export interface HeldConnection {
+  /** The replica's name; `primary` for the engine's own server. */
+  readonly server: string
+  /** The process that serves it (PostgreSQL). */
+  readonly processId: number | undefined
+  /** When it was lent, in milliseconds of `performance.now()`. */
+  readonly since: number
 }
 
 const AT_REST = Promise.resolve()
@@ -40,10 +60,11 @@ const CANCEL_PATIENCE = 5_000
  */
 export abstract class SessionConnection implements DatabaseConnection, ConnectionProvider {
   protected readonly context: ConnectionContext
-  protected readonly owner: Owner
+  protected readonly owner: DiagnosticScope
+  #hasBegun = false
   #closing: Promise<void> | undefined
 
-  constructor(context: ConnectionContext, owner: Owner) {
+  constructor(context: ConnectionContext, owner: DiagnosticScope) {
     this.context = context
     this.owner = owner
   }
@@ -84,6 +105,16 @@ export abstract class SessionConnection implements DatabaseConnection, Connectio
     yield* this.runStream<R>(query, chunkSize)
   }
 
+  /** The connections that it holds right now. */
+  connections(): HeldConnection[] {
+    const { engine } = this.context
+    return [...this.leases()].map(lease => ({
+      server: engine.serverOf(lease).name,
+      processId: lease.backend.processId,
+      since: lease.lentAt,
+    }))
+  }
+
   /** For Kysely's abort strategies: a signal may stop the statement on the server as well. */
   async cancelQuery(): Promise<void> {
     await Promise.all([...this.leases()].map(lease => lease.cancel()))
@@ -95,6 +126,57 @@ export abstract class SessionConnection implements DatabaseConnection, Connectio
   close(): Promise<void> {
     this.#closing ??= this.busy ? this.#stopAndEnd() : this.holding ? this.end() : AT_REST
     return this.#closing
+  }
+
+  /** A connection for the next statement. */
+  protected acquire(): Promise<Lease> {
+    return poolWaits.hasSubscribers || sessionFirstSql.hasSubscribers
+      ? this.#observedAcquire()
+      : this.context.pool.acquire()
+  }
+
+  async #observedAcquire(): Promise<Lease> {
+    const { owner: scope, context } = this
+    const { name, engine } = context
+    const from = performance.now()
+    const tell = (error: unknown): void => {
+      if (!poolWaits.hasSubscribers) return
+      poolWaits.publish({
+        source: engine.source,
+        scope,
+        engine: name,
+        duration: performance.now() - from,
+        error,
+      })
+    }
+    let lease: Lease
+    try {
+      lease = await context.pool.acquire()
+    } catch (error) {
+      tell(error)
+      throw error
+    }
+    tell(undefined)
+    if (!this.#hasBegun && sessionFirstSql.hasSubscribers) {
+      this.#hasBegun = true
+      sessionFirstSql.publish({ source: engine.source, scope, engine: name, server: engine.serverOf(lease) })
+    }
+    return lease
+  }
+
+  /** A statement as it is sent: with the comment that `sqlComments` asks for. */
+  protected commented(query: CompiledQuery): CompiledQuery {
+    const { engine } = this.context
+    const { commentOf } = engine
+    // Asking an engine for its dialect is work, and every statement passes here.
+    return commentOf === undefined ? query : commented(query, commentOf(this.owner), engine.dialect)
+  }
+
+  /** What a message says of a statement on one of its connections. */
+  protected originOf(lease: Lease, inTransaction: boolean): StatementOrigin {
+    const { name, engine } = this.context
+    const { source, dialect } = engine
+    return { source, scope: this.owner, engine: name, server: engine.serverOf(lease), dialect, inTransaction }
   }
 
   protected get closed(): boolean {
@@ -122,6 +204,7 @@ export abstract class SessionConnection implements DatabaseConnection, Connectio
     const cut = new Promise<void>(resolve => {
       timer = setTimeout(() => {
         for (const lease of [...this.leases()]) lease.release(true)
+        this.context.engine.noteLeak('cut-session')
         resolve()
       }, CANCEL_PATIENCE)
     })

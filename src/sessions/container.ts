@@ -3,6 +3,8 @@ import type { Registry } from '../engines/registry.ts'
 import { errors } from '../errors.ts'
 import { kPlace, type Listed, type LiveList } from '../live-list.ts'
 import type { Logger } from '../logger.ts'
+import { outcomes } from '../observe/channels.ts'
+import type { OutcomeMessage } from '../observe/messages.ts'
 import type { CommitStep } from '../transactions/participant.ts'
 import { RequestTransaction } from '../transactions/request-transaction.ts'
 import type { TwoPhase } from '../transactions/two-phase.ts'
@@ -26,6 +28,8 @@ export interface ContainerOwner extends CausalOrigin {
 
 /** What the containers of one plugin instance share. */
 export interface ContainerContext {
+  /** What diagnostic messages name as their source. */
+  readonly source: object
   readonly registry: Registry
   readonly anyPreferences: readonly string[]
   /** Every container that has been opened and not been closed. */
@@ -110,6 +114,11 @@ export class Container implements Listed {
       status[name] = this.#find(name) === undefined ? 'INIT' : this.#closing === undefined ? 'START' : 'END'
     }
     return status
+  }
+
+  /** For whoever decides about it: tells what has been decided. */
+  tellOutcome(outcome: OutcomeMessage['outcome'], reason: string): void {
+    outcomes.publish({ source: this.#context.source, scope: this.owner, outcome, reason })
   }
 
   /** What this request has seen and must see; made when a session needs it. */
@@ -273,7 +282,9 @@ export class Container implements Listed {
       session => session.isJoined && session.connection.holding && chosen(session.engine),
     )
     const { twoPhase } = this.#context
-    const databases = twoPhase === undefined || open.length < 2 ? open : [twoPhase.step(open, this.owner.log)]
+    const isOneByOne =
+      twoPhase === undefined || open.length < 2 || open.some(({ engine }) => engine.substitute !== undefined)
+    const databases = isOneByOne ? open : [twoPhase.step(open, this.owner)]
     return this.#transaction === undefined ? databases : [...databases, ...this.#transaction.committing()]
   }
 

@@ -12,7 +12,7 @@ import {
 import type { AbstractSqlDriver, SqlEntityManager } from '@mikro-orm/sql'
 import { errors } from '../errors.ts'
 import type { Session } from './session.ts'
-import { NoTransaction } from './session-transaction.ts'
+import { LazyTransaction, NoTransaction } from './session-transaction.ts'
 
 /** A MikroORM EntityManager on any SQL driver. */
 export type SqlEm = SqlEntityManager<AbstractSqlDriver>
@@ -92,7 +92,15 @@ export function sessionClass(Base: EmClass): EmClass {
       options: TransactionOptions = {},
     ): Promise<T> {
       if (!(this.getTransactionContext() instanceof NoTransaction)) return super.transactional(cb, options)
-      return super.transactional(cb, { ...options, propagation: outsideTransaction(options.propagation) })
+      const { isolationLevel, readOnly, propagation } = options
+      const begun =
+        isolationLevel === undefined && readOnly === undefined
+          ? cb
+          : async (em: this): Promise<T> => {
+              await beginUnit(em, options)
+              return cb(em)
+            }
+      return super.transactional(begun, { ...options, propagation: outsideTransaction(propagation) })
     }
 
     override async begin(options: Parameters<SqlEm['begin']>[0] = {}): Promise<void> {
@@ -120,6 +128,22 @@ export function sessionClass(Base: EmClass): EmClass {
       await session.rollback()
     }
   }
+}
+
+/** To MikroORM it is a savepoint, which has no isolation level; but it is a transaction of its own, and has not begun yet. */
+async function beginUnit(
+  em: SqlEm,
+  { isolationLevel, readOnly }: Pick<TransactionOptions, 'isolationLevel' | 'readOnly'>,
+): Promise<void> {
+  const context = em.getTransactionContext<unknown>()
+  const engine = originOf(em)?.engine
+  if (!(context instanceof LazyTransaction) || engine === undefined) return
+  await context.sessionConnection.begin(
+    engine.beginStatements({
+      isolationLevel: isolationLevel as IsolationLevel | undefined,
+      readOnly: readOnly ?? engine.readOnly,
+    }),
+  )
 }
 
 /** Outside a transaction, what needs one gets one, and what wants none has none. */

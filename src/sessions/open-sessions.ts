@@ -1,4 +1,5 @@
 import type { LiveList } from '../live-list.ts'
+import type { HeldConnection } from './connection.ts'
 import type { Container } from './container.ts'
 
 /** A session that is open right now. */
@@ -8,6 +9,8 @@ export interface OpenSession {
   readonly owner: string
   /** Whether it holds a connection. */
   readonly holding: boolean
+  /** The connections that it holds. */
+  readonly connections: readonly HeldConnection[]
 }
 
 /** A live view of the containers that have not been closed. */
@@ -23,6 +26,7 @@ export function openSessions(containers: LiveList<Container>): {
         engine: session.engine.name,
         owner: container.owner.label(),
         holding: session.connection.holding,
+        connections: session.connection.connections(),
       })),
     )
   }

@@ -1,7 +1,9 @@
 import type { Lease, Trailer } from '../engines/connection-pool.ts'
-import type { Engine } from '../engines/engine.ts'
+import { type Engine, OWN_SERVER } from '../engines/engine.ts'
 import type { Replica, ReplicaSet } from '../engines/replica-set.ts'
 import { errors } from '../errors.ts'
+import { routes } from '../observe/channels.ts'
+import type { DiagnosticScope } from '../observe/messages.ts'
 import { isRecoveryConflict, isServerFailure } from '../routing/failures.ts'
 import { type Position, reaches } from '../routing/position.ts'
 import { type Causality, PRIMARY_POSITION, primaryPosition } from './causality.ts'
@@ -20,6 +22,7 @@ export class ReadRoute implements ConnectionContext {
   readonly #engine: Engine
   readonly #set: ReplicaSet
   readonly #causality: Causality
+  readonly #scope: DiagnosticScope
   #replica: Replica | undefined
   /** What it had to have when it was chosen. */
   #required: Position | undefined
@@ -31,11 +34,17 @@ export class ReadRoute implements ConnectionContext {
   /** Leases whose answer is not worth anything: the server was not where we believed it to be. */
   #doubtful: WeakSet<Lease> | undefined
 
-  constructor(engine: Engine, set: ReplicaSet, causality: Causality) {
+  /** @param scope who reads, for diagnostics */
+  constructor(engine: Engine, set: ReplicaSet, causality: Causality, scope: DiagnosticScope) {
+    this.#scope = scope
     this.name = engine.name
     this.#engine = engine
     this.#set = set
     this.#causality = causality
+  }
+
+  get engine(): Engine {
+    return this.#engine
   }
 
   get begin(): readonly string[] {
@@ -54,14 +63,17 @@ export class ReadRoute implements ConnectionContext {
   async acquire(): Promise<Lease> {
     while (!this.#needsPrimary) {
       const wanted = this.#wanted
-      const replica = this.#pick(wanted) ?? (wanted && (await this.#waitFor(wanted)))
+      const picked = this.#pick(wanted)
+      const replica = picked ?? (wanted && (await this.#waitFor(wanted)))
       if (replica === undefined) break
+      const isNew = this.#replica !== replica
       // Before anything is waited for: what the request reads at the same time goes to the same replica.
       if (this.#replica !== replica) this.#required = wanted
       this.#replica = replica
       try {
         const lease = await replica.server.pool.acquire()
         this.#causality.context.figures.reads.replica++
+        if (routes.hasSubscribers) this.#tellReplica(replica, isNew, picked === undefined)
         this.#hasRead = true
         if (this.#isTracking) lease.trailer = this.#behindReplica
         return lease
@@ -136,11 +148,42 @@ export class ReadRoute implements ConnectionContext {
       throw new errors.SQLA_ERR_NO_REPLICA(this.name, this.#set.summary())
     }
     const lease = await this.#engine.pool.acquire()
+    if (routes.hasSubscribers) this.#tell(OWN_SERVER, this.#whyPrimary)
     this.#causality.context.figures.reads.primary++
     this.#replica = undefined
     this.#hasRead = true
     if (this.#isTracking) lease.trailer = this.#behindPrimary
     return lease
+  }
+
+  #tell(server: string, reason: string): void {
+    const { source } = this.#engine
+    routes.publish({ source, scope: this.#scope, engine: this.name, server, reason })
+  }
+
+  #tellReplica(replica: Replica, isNew: boolean, hasWaited: boolean): void {
+    const has = this.#required === undefined ? '' : ' that has what this client must see'
+    const reason = hasWaited
+      ? 'waited until a replica had what this client must see'
+      : !isNew
+        ? 'the replica of this request'
+        : this.#failed.length > 0
+          ? `another replica${has}, after ${this.#failed.map(({ server }) => server.name).join(', ')} failed`
+          : `the least busy replica${has}`
+    this.#tell(replica.server.name, reason)
+  }
+
+  /** Why a read goes to the primary, for people; in the order in which it is decided. */
+  get #whyPrimary(): string {
+    const { system } = this.#set.primary
+    if (this.#causality.consistency === 'primary') return "consistency is 'primary'"
+    if (system !== undefined && this.#causality.hasWritten(system)) return 'this request has written'
+    if (this.#needsPrimary) {
+      return this.#failed.length > 0
+        ? 'a replica failed, and only the primary is certainly not behind it'
+        : 'the token of this client cannot be trusted'
+    }
+    return this.#set.hasOnline ? 'no replica has what this client must see' : 'no replica is online'
   }
 
   /** Asked behind what is read from a replica. */

@@ -1,5 +1,7 @@
 import type { Engine } from '../engines/engine.ts'
 import { errors } from '../errors.ts'
+import { sessionClose, sessionCommit, sessionRollback, sessionStart } from '../observe/channels.ts'
+import type { SessionMessage } from '../observe/messages.ts'
 import { Branch } from '../transactions/branch.ts'
 import type { Participant, ParticipantSavepoint } from '../transactions/participant.ts'
 import type { TwoPhaseSession } from '../transactions/two-phase.ts'
@@ -10,6 +12,7 @@ import { ReadRoute } from './read-route.ts'
 import { factoryOf } from './session-factory.ts'
 import { LazyTransaction, NoTransaction } from './session-transaction.ts'
 import { StatementConnection } from './statement-connection.ts'
+import { SubstituteContext } from './substitute-context.ts'
 import { TransactionConnection } from './transaction-connection.ts'
 import { WriteTrack } from './write-track.ts'
 
@@ -22,6 +25,8 @@ export class Session implements Participant, TwoPhaseSession {
   readonly #context: ConnectionContext
   readonly #transaction: LazyTransaction | NoTransaction
   #afterCommit: (() => void)[] | undefined
+  /** When a commit in two phases began, in milliseconds of `performance.now()`. */
+  #committingSince = 0
 
   constructor(engine: Engine, container: Container) {
     this.engine = engine
@@ -41,6 +46,32 @@ export class Session implements Participant, TwoPhaseSession {
     this.em = forkEntityManager()
     this.em.setTransactionContext(this.#transaction)
     bindSession(this.em, this)
+    if (sessionStart.hasSubscribers) sessionStart.publish(this.#message)
+  }
+
+  get #message(): SessionMessage {
+    const { engine, em } = this
+    return { source: engine.source, scope: this.container.owner, engine: engine.name, session: em }
+  }
+
+  /** Runs what ends the transaction, and tells of it if there is one. */
+  async #observed(channel: typeof sessionCommit, end: () => Promise<void>): Promise<void> {
+    const isOpen = this.#transaction instanceof LazyTransaction && this.connection.holding
+    if (!isOpen) return end()
+    const from = performance.now()
+    let failure: { readonly error: unknown } | undefined
+    try {
+      await end()
+    } catch (error) {
+      failure = { error }
+      throw error
+    } finally {
+      this.#tellEnd(channel, from, failure?.error)
+    }
+  }
+
+  #tellEnd(channel: typeof sessionCommit, from: number, error: unknown): void {
+    channel.publish({ ...this.#message, duration: performance.now() - from, error })
   }
 
   get name(): string {
@@ -76,12 +107,19 @@ export class Session implements Participant, TwoPhaseSession {
     if (this.#transaction instanceof NoTransaction || !this.connection.holding) return
     const callbacks = this.#afterCommit
     this.#afterCommit = undefined
-    await commitContext(this.em, this.#transaction)
+    await (sessionCommit.hasSubscribers
+      ? this.#observed(sessionCommit, () => this.#commitOpen())
+      : this.#commitOpen())
     for (const callback of callbacks ?? []) callback()
+  }
+
+  #commitOpen(): Promise<void> {
+    return commitContext(this.em, this.#transaction)
   }
 
   async announceCommit(): Promise<void> {
     this.#assertNotDoomed()
+    this.#committingSince = performance.now()
     await announceCommit(this.em, this.#transaction, 'before')
   }
 
@@ -107,6 +145,7 @@ export class Session implements Participant, TwoPhaseSession {
     try {
       await announceCommit(this.em, this.#transaction, 'after')
     } finally {
+      if (sessionCommit.hasSubscribers) this.#tellEnd(sessionCommit, this.#committingSince, undefined)
       for (const callback of callbacks ?? []) callback()
     }
   }
@@ -128,13 +167,22 @@ export class Session implements Participant, TwoPhaseSession {
   async rollback(): Promise<void> {
     this.#afterCommit = undefined
     try {
+      await (sessionRollback.hasSubscribers
+        ? this.#observed(sessionRollback, () => this.#rollBack())
+        : this.#rollBack())
+    } finally {
+      this.em.clear()
+    }
+  }
+
+  async #rollBack(): Promise<void> {
+    try {
       if (this.#transaction instanceof LazyTransaction && this.connection.holding) {
         await rollbackContext(this.em, this.#transaction)
       }
     } finally {
       // Had a subscriber kept MikroORM from it, the transaction would still be open.
       if (this.connection instanceof TransactionConnection) await this.connection.rollback()
-      this.em.clear()
     }
   }
 
@@ -157,14 +205,18 @@ export class Session implements Participant, TwoPhaseSession {
   }
 
   close(): Promise<void> {
-    return this.connection.close()
+    if (sessionClose.hasSubscribers) sessionClose.publish(this.#message)
+    return sessionRollback.hasSubscribers
+      ? this.#observed(sessionRollback, () => this.connection.close())
+      : this.connection.close()
   }
 }
 
 /** An engine, and what routing has to do with it. */
 function contextOf(engine: Engine, container: Container): ConnectionContext {
-  const { replicaSet, system } = engine
-  if (replicaSet !== undefined) return new ReadRoute(engine, replicaSet, container.causality)
+  const { replicaSet, substitute, system } = engine
+  if (substitute !== undefined) return new SubstituteContext(engine, substitute, container.owner)
+  if (replicaSet !== undefined) return new ReadRoute(engine, replicaSet, container.causality, container.owner)
   return system === undefined || engine.readOnly
     ? engine
     : new WriteTrack(engine, system, container.causality)

@@ -1,5 +1,6 @@
 import type { CompiledQuery, QueryResult } from 'kysely'
 import type { Lease } from '../engines/connection-pool.ts'
+import { hasStatementListeners, observeStatement, observeStream } from '../observe/observe-statement.ts'
 import { SessionConnection } from './connection.ts'
 import { UnitConnection } from './transaction-connection.ts'
 
@@ -54,11 +55,13 @@ export class StatementConnection extends SessionConnection {
   /** @returns undefined when the statement is to be run again */
   async #runOnce<R>(query: CompiledQuery): Promise<QueryResult<R> | undefined> {
     const { context } = this
-    const lease = await context.pool.acquire()
+    const lease = await this.acquire()
     this.assertStillWanted(lease)
     this.#leases.push(lease)
     try {
-      const result = await (lease.guarded ? lease.guard<R>(context.begin, query) : lease.execute<R>(query))
+      const result = await (hasStatementListeners()
+        ? this.#sendObserved<R>(lease, query)
+        : this.#send<R>(lease, query))
       if (context.repeats?.(lease)) return undefined
       if (context.noteStatement?.(query.sql)) await context.afterWrite?.(lease)
       return result
@@ -70,6 +73,15 @@ export class StatementConnection extends SessionConnection {
     }
   }
 
+  #send<R>(lease: Lease, query: CompiledQuery): Promise<QueryResult<R>> {
+    const sent = this.commented(query)
+    return lease.guarded ? lease.guard<R>(this.context.begin, sent) : lease.execute<R>(sent)
+  }
+
+  #sendObserved<R>(lease: Lease, query: CompiledQuery): Promise<QueryResult<R>> {
+    return observeStatement(this.originOf(lease, false), query, () => this.#send<R>(lease, query))
+  }
+
   protected async *runStream<R>(
     query: CompiledQuery,
     chunkSize: number,
@@ -77,12 +89,13 @@ export class StatementConnection extends SessionConnection {
     this.#running++
     let rows: AsyncIterableIterator<QueryResult<R>> | undefined
     try {
-      const lease = await this.context.pool.acquire()
+      const lease = await this.acquire()
       this.assertStillWanted(lease)
       this.#leases.push(lease)
       try {
         if (lease.guarded) await lease.begin(this.context.begin)
-        rows = lease.stream<R>(query, chunkSize)
+        const sent = lease.stream<R>(this.commented(query), chunkSize)
+        rows = hasStatementListeners() ? observeStream(this.originOf(lease, false), query, sent) : sent
         this.#streams ??= new Set()
         this.#streams.add(rows)
         yield* rows

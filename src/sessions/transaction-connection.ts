@@ -1,10 +1,12 @@
 import type { CompiledQuery, QueryResult } from 'kysely'
 import type { Lease } from '../engines/connection-pool.ts'
 import { errors } from '../errors.ts'
+import type { DiagnosticScope } from '../observe/messages.ts'
+import { hasStatementListeners, observeStatement, observeStream } from '../observe/observe-statement.ts'
 import { hasId } from '../transactions/branch.ts'
-import { findOutcome, isInDoubt } from '../transactions/commit-outcome.ts'
+import { findOutcome, isInDoubt, tellOutcome } from '../transactions/commit-outcome.ts'
 import { mayWrite, sendWithWitness, type Witness } from '../transactions/witness.ts'
-import { type ConnectionContext, type Owner, SessionConnection } from './connection.ts'
+import { type ConnectionContext, SessionConnection } from './connection.ts'
 
 /** A stream that is being read, which has the session's turn until it ends. */
 interface OpenStream {
@@ -99,7 +101,7 @@ export class TransactionConnection extends SessionConnection {
     return this.exclusively(() => {
       const lease = this.#lease
       if (lease === undefined) return this.#start<R>(query)
-      return this.#witnessed(lease, query, one => lease.execute<R>(one))
+      return this.#send(lease, query, one => lease.execute<R>(this.commented(one)))
     })
   }
 
@@ -113,7 +115,8 @@ export class TransactionConnection extends SessionConnection {
       if (this.#lease === undefined) await this.#start()
       return this.#lease as Lease
     }, turn)
-    const rows = lease.stream<R>(query, chunkSize)
+    const sent = lease.stream<R>(this.commented(query), chunkSize)
+    const rows = hasStatementListeners() ? observeStream(this.originOf(lease, true), query, sent) : sent
     const stream = { rows, endTurn }
     this.#stream = stream
     try {
@@ -177,6 +180,25 @@ export class TransactionConnection extends SessionConnection {
     stream.endTurn()
   }
 
+  #send<R>(
+    lease: Lease,
+    query: CompiledQuery,
+    send: (query: CompiledQuery) => Promise<QueryResult<R>>,
+  ): Promise<QueryResult<R>> {
+    return hasStatementListeners()
+      ? this.#sendObserved(lease, query, send)
+      : this.#witnessed(lease, query, send)
+  }
+
+  /** Apart, so that a statement that nobody hears of makes no closure. */
+  #sendObserved<R>(
+    lease: Lease,
+    query: CompiledQuery,
+    send: (query: CompiledQuery) => Promise<QueryResult<R>>,
+  ): Promise<QueryResult<R>> {
+    return observeStatement(this.originOf(lease, true), query, () => this.#witnessed(lease, query, send))
+  }
+
   /** A COMMIT that gets no answer can be asked about if the transaction's id is known before. */
   #witnessed<R>(
     lease: Lease,
@@ -207,7 +229,7 @@ export class TransactionConnection extends SessionConnection {
     statements: readonly string[],
     first: CompiledQuery | undefined,
   ): Promise<QueryResult<R> | undefined> {
-    const lease = await this.context.pool.acquire()
+    const lease = await this.acquire()
     this.assertStillWanted(lease)
     this.#lease = lease
     this.#witness = undefined
@@ -215,7 +237,7 @@ export class TransactionConnection extends SessionConnection {
     try {
       const result = await (first === undefined
         ? lease.begin<R>(statements)
-        : this.#witnessed(lease, first, one => lease.begin<R>(statements, one)))
+        : this.#send(lease, first, one => lease.begin<R>(statements, this.commented(one))))
       if (!this.context.repeats?.(lease)) return result
       await this.end()
       return undefined
@@ -256,6 +278,7 @@ export class TransactionConnection extends SessionConnection {
   async #resolve(error: unknown): Promise<void> {
     const { context } = this
     if (this.#witness !== undefined) return findOutcome(context, this.#witness, error)
+    tellOutcome(context, 'unknown')
     throw new errors.SQLA_ERR_COMMIT_IN_DOUBT(context.name, 'its id is not known', { cause: error })
   }
 }
@@ -271,7 +294,7 @@ export class UnitConnection extends TransactionConnection {
 
   constructor(
     context: ConnectionContext,
-    owner: Owner,
+    owner: DiagnosticScope,
     session: SessionConnection,
     onEnd: (unit: UnitConnection) => void,
   ) {

@@ -1,6 +1,6 @@
 import { CompiledQuery } from 'kysely'
-import type { ConnectionPool, Lease, Trailer } from '../engines/connection-pool.ts'
-import type { Engine } from '../engines/engine.ts'
+import type { Lease, Trailer } from '../engines/connection-pool.ts'
+import type { Engine, EnginePool } from '../engines/engine.ts'
 import { type Causality, PRIMARY_INSERT_POSITION, PRIMARY_POSITION, primaryPosition } from './causality.ts'
 import type { ConnectionContext } from './connection.ts'
 
@@ -22,6 +22,10 @@ export class WriteTrack implements ConnectionContext {
     this.#causality = causality
   }
 
+  get engine(): Engine {
+    return this.#engine
+  }
+
   get name(): string {
     return this.#engine.name
   }
@@ -34,7 +38,7 @@ export class WriteTrack implements ConnectionContext {
     return this.#engine.begin
   }
 
-  get pool(): ConnectionPool {
+  get pool(): EnginePool {
     return this.#engine.pool
   }
 

@@ -2,8 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { CompiledQuery } from 'kysely'
 import type { ConnectionPool, Lease, Trailer } from '../engines/connection-pool.ts'
 import { errors } from '../errors.ts'
+import { inDoubts } from '../observe/channels.ts'
+import type { InDoubtMessage } from '../observe/messages.ts'
 import { isServerFailure } from '../routing/failures.ts'
-import { ORIGIN, type Witness } from './witness.ts'
+import { forgetOrigins, ORIGIN, type Witness } from './witness.ts'
 
 /** Milliseconds. How long a COMMIT may stay in doubt while its server is asked, and how often it is. */
 const PATIENCE = 5_000
@@ -18,6 +20,8 @@ export interface OutcomeContext {
   readonly name: string
   readonly pool: Pick<ConnectionPool, 'acquire'>
   readonly commitTrailer?: Trailer | undefined
+  /** What diagnostic messages name as their source. */
+  readonly engine: { readonly source: object }
 }
 
 /** Whether an error of COMMIT leaves it open what has become of the transaction: no server has answered. */
@@ -45,9 +49,12 @@ export async function findOutcome(context: OutcomeContext, witness: Witness, cau
   const deadline = performance.now() + PATIENCE
   let why = 'its server does not answer'
   for (let pause = FIRST_PAUSE; performance.now() < deadline; pause = Math.min(2 * pause, LAST_PAUSE)) {
-    const status = await ask(context, witness).catch(() => undefined)
-    if (status === 'committed') return
-    if (status === 'aborted') throw new errors.SQLA_ERR_COMMIT_LOST(context.name, { cause })
+    const status = await ask(context, witness, deadline).catch(() => undefined)
+    if (status === 'committed') return tellOutcome(context, 'committed')
+    if (status === 'aborted') {
+      tellOutcome(context, 'aborted')
+      throw new errors.SQLA_ERR_COMMIT_LOST(context.name, { cause })
+    }
     if (status === 'elsewhere' || status === 'forgotten') {
       why =
         status === 'elsewhere'
@@ -58,22 +65,37 @@ export async function findOutcome(context: OutcomeContext, witness: Witness, cau
     if (status === 'in progress') why = 'it has not ended'
     await sleep(pause)
   }
+  tellOutcome(context, 'unknown')
   throw new errors.SQLA_ERR_COMMIT_IN_DOUBT(context.name, why, { cause })
+}
+
+/** For figures: what became of a COMMIT that got no answer. */
+export function tellOutcome(
+  { name, engine }: Pick<OutcomeContext, 'name' | 'engine'>,
+  outcome: InDoubtMessage['outcome'],
+): void {
+  if (inDoubts.hasSubscribers) inDoubts.publish({ source: engine.source, engine: name, outcome })
 }
 
 type Status = 'committed' | 'aborted' | 'in progress' | 'elsewhere' | 'forgotten'
 
-async function ask(context: OutcomeContext, { xid, origin }: Witness): Promise<Status> {
+async function ask(context: OutcomeContext, { xid, origin }: Witness, deadline: number): Promise<Status> {
   const lease = await context.pool.acquire()
+  // Where the network is gone, a connection may be silent for ever: then the question on it fails.
+  const timer = setTimeout(() => lease.release(true), Math.max(0, deadline - performance.now()))
   try {
     const { rows } = await lease.execute<{ origin: string | null }>(WHERE_SQL)
-    // There somebody else may have the same id.
-    if (rows[0]?.origin !== origin) return 'elsewhere'
+    if (rows[0]?.origin !== origin) {
+      forgetOrigins()
+      // There somebody else may have the same id.
+      return 'elsewhere'
+    }
     const status = await statusOf(lease, xid)
     if (status === 'in progress') await endBackend(lease, xid)
     if (status === 'committed') await tellPosition(lease, context.commitTrailer)
     return status
   } finally {
+    clearTimeout(timer)
     lease.release()
   }
 }

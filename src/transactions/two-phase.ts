@@ -4,10 +4,12 @@ import { CompiledQuery } from 'kysely'
 import type { Engine } from '../engines/engine.ts'
 import type { Registry } from '../engines/registry.ts'
 import { errors } from '../errors.ts'
-import type { Logger } from '../logger.ts'
+import { twoPhaseSteps } from '../observe/channels.ts'
+import type { DiagnosticScope, TwoPhaseMessage } from '../observe/messages.ts'
 import type { ResolvedTwoPhase } from '../options.ts'
 import { type Branch, isLost } from './branch.ts'
 import { branchName, isTooLong } from './branch-name.ts'
+import { tellOutcome } from './commit-outcome.ts'
 import { type Decision, Decisions } from './decisions.ts'
 import type { CommitStep } from './participant.ts'
 
@@ -40,10 +42,13 @@ export class TwoPhase {
   readonly decisions: Decisions
   readonly #registry: Registry
   readonly #options: ResolvedTwoPhase
+  readonly #source: object
   /** Called when something was left for the janitor. */
   onUnfinished: () => void = () => {}
 
-  constructor(registry: Registry, options: ResolvedTwoPhase) {
+  /** @param source what diagnostic messages name as theirs */
+  constructor(registry: Registry, options: ResolvedTwoPhase, source: object) {
+    this.#source = source
     this.#registry = registry
     this.#options = options
     this.decisions = new Decisions(() => this.#coordinator(), options.table, options.application)
@@ -88,26 +93,26 @@ export class TwoPhase {
   }
 
   /** The commit of all `sessions`, as one step of a request's commit. */
-  step(sessions: readonly TwoPhaseSession[], log: Logger): CommitStep {
+  step(sessions: readonly TwoPhaseSession[], scope: DiagnosticScope): CommitStep {
     return {
       name: sessions.map(({ name }) => name).join(', '),
-      commit: () => this.#commit(sessions, log),
+      commit: () => this.#commit(sessions, scope),
     }
   }
 
-  async #commit(sessions: readonly TwoPhaseSession[], log: Logger): Promise<void> {
+  async #commit(sessions: readonly TwoPhaseSession[], scope: DiagnosticScope): Promise<void> {
     for (const session of sessions) await session.announceCommit()
     const written = await Promise.all(sessions.map(session => session.hasWritten()))
     const writers = sessions.filter((_session, place) => written[place])
     // A serializable transaction that has only read may still fail: first, while everything can be rolled back.
     for (const session of sessions) if (!writers.includes(session)) await session.commitAlone()
-    if (writers.length > 1) await this.#commitTogether(writers, log)
+    if (writers.length > 1) await this.#commitTogether(writers, scope)
     else await writers[0]?.commitAlone()
     for (const session of sessions) {
       try {
         await session.announceCommitted()
       } catch (error) {
-        log.error(
+        scope.log.error(
           { err: error, engine: session.name },
           'a subscriber failed after the commit; the outcome stands',
         )
@@ -115,7 +120,7 @@ export class TwoPhase {
     }
   }
 
-  async #commitTogether(writers: readonly TwoPhaseSession[], log: Logger): Promise<void> {
+  async #commitTogether(writers: readonly TwoPhaseSession[], scope: DiagnosticScope): Promise<void> {
     const begun = Date.now()
     const id = randomUUID()
     const deciders = {
@@ -128,17 +133,64 @@ export class TwoPhase {
         for (const writer of writers) {
           branches.push(await writer.branch(branchName(deciders, id, writer.name)))
         }
-        await prepareAll(branches)
-        await this.#decide(id, branches, begun)
+        await this.#prepareAll(branches, scope)
+        await this.#observed('decide', scope, this.decisions.engine, id, () =>
+          this.#decide(id, branches, begun),
+        )
       } catch (error) {
         // Whoever cannot tell what was decided must touch nothing.
-        if (!(error instanceof errors.SQLA_ERR_COMMIT_IN_DOUBT)) await this.#rollBack(branches, log)
+        if (!(error instanceof errors.SQLA_ERR_COMMIT_IN_DOUBT)) await this.#rollBack(branches, scope)
         else this.onUnfinished()
         throw error
       }
-      await this.#finish(id, branches, log)
+      await this.#finish(id, branches, scope)
     } finally {
       for (const branch of branches) branch.release()
+    }
+  }
+
+  async #prepareAll(branches: readonly Branch[], scope: DiagnosticScope): Promise<void> {
+    const outcomes = await this.#onAll('prepare', branches, scope)
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+  }
+
+  #onAll(
+    step: 'prepare' | 'commit' | 'rollback',
+    branches: readonly Branch[],
+    scope: DiagnosticScope,
+  ): Promise<PromiseSettledResult<void>[]> {
+    return Promise.allSettled(
+      branches.map(branch => this.#observed(step, scope, branch.name, branch.gid, () => branch[step]())),
+    )
+  }
+
+  /** Does a step, and tells of it. */
+  async #observed(
+    step: TwoPhaseMessage['step'],
+    scope: DiagnosticScope,
+    engine: string,
+    id: string,
+    work: () => Promise<void>,
+  ): Promise<void> {
+    if (!twoPhaseSteps.hasSubscribers) return work()
+    const from = performance.now()
+    let failure: { readonly error: unknown } | undefined
+    try {
+      await work()
+    } catch (error) {
+      failure = { error }
+      throw error
+    } finally {
+      const duration = performance.now() - from
+      twoPhaseSteps.publish({
+        source: this.#source,
+        scope,
+        step,
+        engine,
+        id,
+        duration,
+        error: failure?.error,
+      })
     }
   }
 
@@ -187,6 +239,7 @@ export class TwoPhase {
   }
 
   #inDoubt(why: string, cause: unknown): Error {
+    tellOutcome({ name: this.decisions.engine, engine: { source: this.#source } }, 'unknown')
     return new errors.SQLA_ERR_COMMIT_IN_DOUBT(
       this.decisions.engine,
       `${why}. What is prepared stays until a janitor can read the decision`,
@@ -194,20 +247,20 @@ export class TwoPhase {
     )
   }
 
-  async #rollBack(branches: readonly Branch[], log: Logger): Promise<void> {
-    const outcomes = await Promise.allSettled(branches.map(branch => branch.rollback()))
-    this.#tell(branches, outcomes, log, 'ROLLBACK PREPARED failed; the janitor will roll it back')
+  async #rollBack(branches: readonly Branch[], scope: DiagnosticScope): Promise<void> {
+    const outcomes = await this.#onAll('rollback', branches, scope)
+    this.#tell(branches, outcomes, scope, 'ROLLBACK PREPARED failed; the janitor will roll it back')
     if (branches.some(({ isLost }) => isLost)) this.onUnfinished()
   }
 
   /** It is committed: whatever fails now is done later. */
-  async #finish(id: string, branches: readonly Branch[], log: Logger): Promise<void> {
-    const outcomes = await Promise.allSettled(branches.map(branch => branch.commit()))
+  async #finish(id: string, branches: readonly Branch[], scope: DiagnosticScope): Promise<void> {
+    const outcomes = await this.#onAll('commit', branches, scope)
     if (
       this.#tell(
         branches,
         outcomes,
-        log,
+        scope,
         'COMMIT PREPARED failed after the decision to commit; the janitor will commit it',
       )
     ) {
@@ -215,7 +268,10 @@ export class TwoPhase {
     }
     const lease = branches.find(({ name }) => name === this.decisions.engine)?.lease
     await this.decisions.remove([id], lease).catch(error => {
-      log.warn({ err: error, id }, 'a decision that was carried out could not be removed; the janitor will')
+      scope.log.warn(
+        { err: error, id },
+        'a decision that was carried out could not be removed; the janitor will',
+      )
       this.onUnfinished()
     })
   }
@@ -224,7 +280,7 @@ export class TwoPhase {
   #tell(
     branches: readonly Branch[],
     outcomes: readonly PromiseSettledResult<void>[],
-    log: Logger,
+    scope: DiagnosticScope,
     message: string,
   ): boolean {
     let hasFailed = false
@@ -232,7 +288,7 @@ export class TwoPhase {
       if (outcome.status === 'fulfilled') continue
       hasFailed = true
       const { name, gid } = branches[place] as Branch
-      log.warn({ err: outcome.reason, engine: name, gid }, message)
+      scope.log.warn({ err: outcome.reason, engine: name, gid }, message)
     }
     if (hasFailed) this.onUnfinished()
     return hasFailed
@@ -253,11 +309,6 @@ export class TwoPhase {
   #named(name: string): Engine | undefined {
     return this.#registry.has(name) ? this.#registry.get(name) : undefined
   }
-}
-
-async function prepareAll(branches: readonly Branch[]): Promise<void> {
-  const outcomes = await Promise.allSettled(branches.map(branch => branch.prepare()))
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
 }
 
 function assertPostgres(engine: Engine): void {

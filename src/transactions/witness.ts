@@ -12,8 +12,13 @@ export interface Witness {
   readonly origin: string
 }
 
-/** No connection outlives a start, a crash or a promotion. */
-const origins = new WeakMap<object, string>()
+/** Of each connection. None outlives a start, a crash or a promotion, unless a pooler stands before the server. */
+let origins = new WeakMap<object, string>()
+
+/** A server has been found that is not the one that was known: all are asked again who they are. */
+export function forgetOrigins(): void {
+  origins = new WeakMap()
+}
 
 /**
  * The timeline, and two moments: a restart changes the first, a crash the second, as a server that crashes loses its
@@ -26,8 +31,8 @@ const XID = 'pg_current_xact_id_if_assigned()'
 const FIRST_QUESTION = `select ${XID} as xid, ${ORIGIN} as origin`
 const QUESTION = `select ${XID} as xid`
 
-/** The column that an INSERT brings the id along in: a statement of its own costs three times as much. */
-const COLUMN = 'sqlassist_xid'
+/** What an INSERT brings the id along in, as one more column: a statement of its own costs the server three times as much. */
+const COLUMN = 'pg_current_xact_id_if_assigned'
 const RETURNING = ' returning "'
 /** As MikroORM writes it. A text or comment before it cannot end so. */
 const RETURNED_COLUMNS = /^ returning "[^"]+"(?:, "[^"]+")*$/
@@ -53,7 +58,7 @@ export function sendWithWitness<R>(
 ): Promise<QueryResult<R>> {
   const origin = origins.get(lease.connection)
   if (origin !== undefined && returnsColumns(query.sql)) {
-    return send({ ...query, sql: `${query.sql}, ${XID} as "${COLUMN}"` }).then(result => {
+    return send({ ...query, sql: `${query.sql}, ${XID}` }).then(result => {
       const xid = takeColumn(result.rows as Record<string, unknown>[])
       if (typeof xid === 'string') receive({ xid, origin })
       return result
@@ -79,9 +84,15 @@ function returnsColumns(sql: string): boolean {
   return at !== -1 && RETURNED_COLUMNS.test(sql.slice(at))
 }
 
-/** The rows are the caller's: they get what they have asked for. */
-function takeColumn(rows: readonly Record<string, unknown>[]): unknown {
+/**
+ * The rows are the caller's: they get what they have asked for. Copies, as an object that a property was deleted from is a slow one,
+ * and all that reads it becomes slower.
+ */
+function takeColumn(rows: Record<string, unknown>[]): unknown {
   const value = rows[0]?.[COLUMN]
-  for (const row of rows) delete row[COLUMN]
+  for (const [place, row] of rows.entries()) {
+    const { [COLUMN]: _, ...own } = row
+    rows[place] = own
+  }
   return value
 }

@@ -8,6 +8,15 @@ export interface CodeBlock {
   readonly prelude: string | undefined
   /** `<!-- expect: GET /x 200, … -->`: requests that the program must answer so. */
   readonly expectations: readonly Expectation[]
+  /** `<!-- walk-through -->`: one of the steps that a reader takes one after the other in one folder (`walk-through.ts`). */
+  readonly step: Step | undefined
+}
+
+export interface Step {
+  /** `<!-- walk-through: app.ts -->`: the block is this file. Else it is typed into a shell. */
+  readonly file: string | undefined
+  /** `<!-- walk-through, stays -->`: the command goes on while the next steps are taken. */
+  readonly stays: boolean
 }
 
 export interface Expectation {
@@ -21,6 +30,7 @@ const BLOCK = /(?:<!-- ([^\n]*?) -->\n)?^```(\w+)\n([\s\S]*?)^```$/gm
 export function codeBlocks(page: string, text: string): CodeBlock[] {
   return [...text.matchAll(BLOCK)].map(match => {
     const [, directive = '', language = '', code = ''] = match
+    const step = /^walk-through(?:: (\S+))?(, stays)?$/.exec(directive)
     return {
       page,
       line: text.slice(0, match.index).split('\n').length,
@@ -34,6 +44,7 @@ export function codeBlocks(page: string, text: string): CodeBlock[] {
           status: Number(status),
         }),
       ),
+      step: step === null ? undefined : { file: step[1], stays: step[2] !== undefined },
     }
   })
 }

@@ -1,12 +1,15 @@
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { errorTable as command } from '../../bin/errors.ts'
+import { errorTable as diagnostics } from '../../plugins/diagnostics/errors.ts'
 import { errorTable as embedded } from '../../plugins/embedded/errors.ts'
 import { errorTable as events } from '../../plugins/events/errors.ts'
 import { errorTable as flags } from '../../plugins/flags/errors.ts'
 import { errorTable as migrations } from '../../plugins/migrations/errors.ts'
 import { errorTable as repository } from '../../plugins/repository/errors.ts'
 import { errorTable as segments } from '../../plugins/segments/errors.ts'
+import { errorTable as testing } from '../../plugins/testing/errors.ts'
+import { errorTable as toolbar } from '../../plugins/toolbar/errors.ts'
 import { defineErrors, type ErrorRow, errors, errorTable } from '../../src/index.ts'
 
 const tables: Record<string, ErrorRow> = {
@@ -17,6 +20,9 @@ const tables: Record<string, ErrorRow> = {
   ...segments,
   ...events,
   ...embedded,
+  ...diagnostics,
+  ...toolbar,
+  ...testing,
   ...command,
 }
 const page = await readFile(new URL('../../docs/errors.md', import.meta.url), 'utf8')

@@ -1,20 +1,20 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import { freePort } from '../../plugins/embedded/ports.ts'
 import { childEnvironment } from '../support/child-environment.ts'
 import { testDatabase } from '../support/cluster.ts'
 import { type CodeBlock, codeBlocks } from './code-blocks.ts'
+import { walkThrough } from './walk-through.ts'
 
 // Every JavaScript and TypeScript block of README.md and docs/ is a program that runs, on the built package. A
 // block that listens is asked by the `curl` lines of the shell block that follows it.
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-// Inside the repo, so that `fastify-sqlassist` is found as users find it.
 let programs = 0
 
 /** README.md and the guides, as they are called in this repository. */
@@ -23,7 +23,7 @@ export async function pages(): Promise<string[]> {
   return ['README.md', ...guides.map(name => `docs/${name}`)]
 }
 
-/** Runs every block of the pages, two at a time. */
+/** Runs every block of the pages, two at a time; those of a walk through in their order. */
 export async function runBlocks(t: Test, pages: readonly string[]): Promise<void> {
   // Inside the repo, so that `fastify-sqlassist` is found as users find it.
   const directory = await mkdtemp(join(root, '.blocks-'))
@@ -31,8 +31,10 @@ export async function runBlocks(t: Test, pages: readonly string[]): Promise<void
   t.jobs = 2
   for (const page of pages) {
     const blocks = codeBlocks(page, await readFile(join(root, page), 'utf8'))
+    const steps = blocks.filter(({ step }) => step !== undefined)
+    if (steps.length > 0) t.test(`${page}: the walk through`, async t => walkThrough(t, directory, steps))
     for (const [index, block] of blocks.entries()) {
-      if (block.language !== 'js' && block.language !== 'ts') continue
+      if ((block.language !== 'js' && block.language !== 'ts') || block.step !== undefined) continue
       t.test(`${block.page}:${block.line} runs`, async t => run(t, directory, block, blocks[index + 1]))
     }
   }
@@ -63,13 +65,16 @@ async function run(t: Test, directory: string, block: CodeBlock, next: CodeBlock
   } else {
     const [code] = await exit
     t.equal(code, 0, `${relative(root, file)} ends well`) || t.comment(output)
+    const [skipped] = /^SKIPPED: .*$/m.exec(output) ?? []
+    if (skipped !== undefined) t.comment(skipped)
   }
 }
 
 /** The block with what it stands on before it, and what it promises after it. */
 async function program(block: CodeBlock): Promise<string> {
   if (block.prelude === undefined) return block.code
-  const prelude = await readFile(new URL(`preludes/${block.prelude}.ts`, import.meta.url), 'utf8')
+  const text = await readFile(new URL(`preludes/${block.prelude}.ts`, import.meta.url), 'utf8')
+  const prelude = text.replaceAll("'../../support/", "'../test/support/")
   const asked = block.expectations
     .map(
       ({ method, url, status }) =>
@@ -114,13 +119,4 @@ async function ask(
     await once(curl, 'close')
     t.match(answer, /\n20\d$/, line)
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address !== null ? address.port : 0
 }

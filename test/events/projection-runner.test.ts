@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Settled } from '../../plugins/events/log-poller.ts'
 import { LogReader } from '../../plugins/events/log-reader.ts'
+import { TrackingRecorder } from '../../plugins/events/recorders/tracking-recorder.ts'
 import { sourceOf } from '../../plugins/events/source.ts'
 import { Account, onEveryBank, Tally, until } from './followed-app.ts'
 
@@ -115,6 +117,25 @@ await onEveryBank(t, async (t, { bank, backend, counting, sql, total, lines }) =
     await runner.start()
     await runner.wait(await bank.settled(), { timeout: 20_000 })
     t.equal(runner.status.state, 'running')
+  })
+
+  t.test('whoever has learned of a failure asks the database no more', async t => {
+    const { runner } = await counting(t, {
+      handle() {
+        throw new RangeError('broken')
+      },
+    })
+    const asked = t.capture(
+      TrackingRecorder.prototype,
+      'hasTrackingId',
+      TrackingRecorder.prototype.hasTrackingId,
+    )
+    await runner.start()
+    await t.rejects(runner.wait(1_000_000, { timeout: 60_000 }), { code: 'SQLA_ERR_PROJECTION_FAILED' })
+    asked()
+    // Two of its longest pauses.
+    await sleep(200)
+    t.same(asked(), [])
   })
 
   t.test('an error that only the database sees is that of the right event, too', async t => {

@@ -197,11 +197,11 @@ t.test('the audit trail', async t => {
   })
 })
 
-t.test('the start page', async t => {
+t.test('the page of the notes', async t => {
   const { app, database } = await start(t)
 
   await t.test('is there before anything else is', async t => {
-    const page = await app.inject('/')
+    const page = await app.inject('/notes-page')
     t.equal(page.statusCode, 200)
     t.match(page.headers['content-type'], /^text\/html/)
     t.match(page.body, /Nobody yet/)
@@ -212,21 +212,21 @@ t.test('the start page', async t => {
     const evil = `<script>alert("x")</script>'&`
     const ada = await addAuthor(app, evil)
     await addNote(app, ada, evil)
-    const { body } = await app.inject('/')
+    const { body } = await app.inject('/notes-page')
     t.notMatch(body, /<script/)
     t.match(body, '&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;&#39;&amp;')
     t.equal(html`${[1, undefined, false, '<']}${html`<br>`}`.text, '1&lt;<br>')
   })
 
   await t.test('allows no script, and no style but its own', async t => {
-    const csp = String((await app.inject('/')).headers['content-security-policy'])
+    const csp = String((await app.inject('/notes-page')).headers['content-security-policy'])
     t.match(csp, /default-src 'none'/)
     t.notMatch(csp, /unsafe/)
     t.match(csp, /style-src 'sha256-/)
   })
 
   await t.test('shows what each engine did', async t => {
-    const { body } = await app.inject('/')
+    const { body } = await app.inject('/notes-page')
     const card = (name: string) => /<dl>.*?<\/dl>/s.exec(body.slice(body.indexOf(`<h3>${name} `)))?.[0] ?? ''
     t.match(card('reader'), /START.*primary/s)
     t.match(card('writer'), />INIT<.*primary.*of 10 in use/s)
@@ -245,17 +245,17 @@ t.test('the start page', async t => {
       [{ id: 3, now: true }],
     )
     const [grace] = await database.sql(`select id from author where name = 'Grace'`)
-    t.equal(author.headers.location, `/?author=${grace?.id}`)
+    t.equal(author.headers.location, `/notes-page?author=${grace?.id}`)
     const note = await app.inject({
       url: '/page/notes',
       ...form({ author: String(grace?.id), title: 'COBOL', text: 'a & b' }),
     })
-    t.match(note.headers.location, /^\/\?note=\d+$/)
+    t.match(note.headers.location, /^\/notes-page\?note=\d+$/)
     const { body } = await app.inject(String(note.headers.location))
     t.match(body, /Saved\. The writer had committed/)
     t.match(body, /COBOL/)
     t.match(body, /a &amp; b/)
-    t.match((await app.inject('/?note=999')).body, /It is not there any more/)
+    t.match((await app.inject('/notes-page?note=999')).body, /It is not there any more/)
   })
 
   await t.test('says what is wrong and keeps what was typed', async t => {

@@ -263,8 +263,8 @@ t.test('the flag', async t => {
         sameSite: 'Lax',
       },
     )
-    const odd = await app.inject({ url: '/', headers: { cookie: 'visitor=<script>' } })
-    t.notMatch(odd.body, '<script')
+    const odd = await app.inject({ url: '/', headers: { cookie: 'visitor=<odd>' } })
+    t.notMatch(odd.body, '<odd')
     t.ok(
       odd.cookies.some(({ name }) => name === 'visitor'),
       'what is no id is replaced',

@@ -15,12 +15,12 @@ async function login(url: string, password: string): Promise<string | null> {
   return answer.headers.get('location')
 }
 
-t.test('the notes example on its own primary and standby', async t => {
+t.test('the notes example on its own primary and standbys', async t => {
   // Any port: the test beside it wants the usual one to be taken all the time.
   const running = await launch(t, 'notes/main.ts', { PORT: '0' })
   const [, url = ''] = await running.line(/^ready: (http:\/\/127\.0\.0\.1:\d+)$/m)
   const family = running.family()
-  t.ok(family.length > 8, 'two servers, their children and the watchdog run')
+  t.ok(family.length > 12, 'three servers, their children and the watchdog run')
 
   let cookie = ''
   const ask = async (method: string, path: string, body?: object) => {
@@ -75,9 +75,10 @@ t.test('the notes example on its own primary and standby', async t => {
   const live = await fetch(`${url}/applause/stream`)
   t.teardown(() => live.body?.cancel())
 
-  const page = await (await fetch(url)).text()
+  const page = await (await fetch(`${url}/notes-page`)).text()
   t.match(page, /standby/)
   t.match(page, /<td>Transfer notes<\/td>/)
+  t.match(await (await fetch(url)).text(), /Kill standby-1.*Kill standby-2/s, 'which can be disturbed')
   t.match(await (await fetch(`${url}/docs`)).text(), /swagger-ui/)
 
   const [, password = ''] = await running.line(/^password for http:\S+\/admin\/flags: (\S{16})$/m)

@@ -31,3 +31,17 @@ t.test('the answer always matches the database', async t => {
     'no transaction is left behind',
   )
 })
+
+t.test('a network that swallows everything: nobody waits for ever', async t => {
+  const { write, proxy, used } = await inDoubt(t, 2)
+  // Both connections are open, and idle.
+  await Promise.all([write(undefined), write(undefined)])
+  proxy.fallSilent(true)
+  const begun = performance.now()
+  const { status, code } = await write('after')
+  t.same([status, code], [503, 'SQLA_ERR_COMMIT_IN_DOUBT'])
+  t.ok(performance.now() - begun < 20_000, 'five seconds, and the time that it takes to get a connection')
+  t.equal(used(), 0)
+  proxy.fallSilent(false)
+  t.equal((await write(undefined)).status, 200, 'the engine goes on')
+})

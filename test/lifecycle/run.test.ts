@@ -1,7 +1,8 @@
+import { IsolationLevel } from '@mikro-orm/core'
 import t from 'tap'
 import type { Db } from '../../src/index.ts'
 import { requestOf, runOn } from '../../src/index.ts'
-import { Audit, audited, committed, createTables, NOTHING, Note, testApp } from '../support/app.ts'
+import { Audit, audited, committed, createTables, NOTHING, Note, ormConfig, testApp } from '../support/app.ts'
 import { testDatabase } from '../support/cluster.ts'
 
 t.test('a scope outside requests', async t => {
@@ -59,6 +60,59 @@ t.test('a scope outside requests', async t => {
       failure,
     )
     t.same(await committed(database, 'run on'), ['a'])
+  })
+
+  await t.test('runOn: a transaction on any engine, of the kind that is asked for', async t => {
+    const kind =
+      "select current_setting('transaction_isolation') as level, " +
+      "current_setting('transaction_read_only') as read_only, transaction_timestamp()::text as began"
+    type Kind = { level: string; read_only: string; began: string }
+    await sqlAssist.engines.add('plain', { orm: ormConfig(database.readerUrl), readOnly: true })
+    for (const name of ['plain', 'reader', 'writer', 'logger']) {
+      const engine = sqlAssist.engines.get(name)
+      const isReader = name === 'plain' || name === 'reader'
+      await runOn(
+        engine,
+        async session => {
+          const [first] = await session.execute<Kind[]>(kind)
+          const [second] = await session.execute<Kind[]>(kind)
+          t.match(first, { level: 'serializable', read_only: 'on' }, name)
+          t.equal(first?.began, second?.began, 'one transaction')
+        },
+        { isolationLevel: IsolationLevel.SERIALIZABLE, readOnly: true },
+      )
+      await runOn(engine, async session => {
+        const [first] = await session.execute<Kind[]>(kind)
+        const [second] = await session.execute<Kind[]>(kind)
+        // The test's `reader` has snapshots.
+        const level = name === 'reader' ? 'repeatable read' : 'read committed'
+        t.match(first, { level, read_only: isReader ? 'on' : 'off' }, name)
+        t.equal(first?.began, second?.began, 'one transaction')
+      })
+    }
+    for (const name of ['plain', 'logger']) {
+      await sqlAssist.run(db =>
+        db.get(name).transactional(
+          async em => {
+            t.match(await em.execute(kind), [
+              { level: 'serializable', read_only: name === 'plain' ? 'on' : 'off' },
+            ])
+          },
+          { isolationLevel: IsolationLevel.SERIALIZABLE },
+        ),
+      )
+    }
+  })
+
+  await t.test('a scope that comes after the end connects to nothing', async t => {
+    const { app } = await testApp(t, database)
+    const engine = app.sqlAssist.engines.get('writer')
+    await app.close()
+    await t.rejects(
+      runOn(engine, session => session.execute('select 1')),
+      { code: 'SQLA_ERR_CLOSED' },
+    )
+    t.equal(await engine.orm.em.getConnection().isConnected(), false)
   })
 
   await t.test('autocommit: every statement stays, whatever becomes of the rest', async t => {
@@ -151,7 +205,7 @@ t.test('a scope outside requests', async t => {
     await sqlAssist.run(
       async db => {
         await db.writer.find(Note, {})
-        t.same(sqlAssist.sessions.list(), [{ engine: 'writer', owner: 'the nightly job', holding: true }])
+        t.match(sqlAssist.sessions.list(), [{ engine: 'writer', owner: 'the nightly job', holding: true }])
         t.match(sqlAssist.sessions, { scopes: 1, open: 1, holding: 1 })
         t.equal(requestOf(db.writer), request)
       },

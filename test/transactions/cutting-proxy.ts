@@ -18,6 +18,8 @@ export interface CuttingProxy {
   cutNext(point: CutPoint, text?: string): void
   /** Refuses connections, or takes them again. */
   refuse(refused: boolean): void
+  /** From the next cut on nobody is answered any more, on whatever connection; `false`: until now. */
+  fallSilent(silent: boolean): void
   /** The server notices at last that those who were cut are gone. */
   forget(): void
   /** How many connections were cut. */
@@ -32,6 +34,8 @@ export async function cuttingProxy(t: Teardown, target: string): Promise<Cutting
   let point: CutPoint | undefined
   let wanted: string | undefined
   let isRefusing = false
+  let fallsSilent = false
+  let isSilent = false
   let cuts = 0
   const server = createServer(client => {
     if (isRefusing) {
@@ -49,12 +53,13 @@ export async function cuttingProxy(t: Teardown, target: string): Promise<Cutting
     let cutsAnswer = false
     const cut = (): void => {
       isCut = true
+      isSilent = fallsSilent
       cuts++
       leftBehind.push(upstream)
       client.resetAndDestroy()
     }
     client.on('data', data => {
-      if (isCut) return
+      if (isCut || isSilent) return
       const isCommit =
         point !== undefined && (wanted === undefined ? isQuery(data, 'commit') : data.includes(wanted))
       if (!isCommit) {
@@ -101,6 +106,10 @@ export async function cuttingProxy(t: Teardown, target: string): Promise<Cutting
     },
     refuse(refused) {
       isRefusing = refused
+    },
+    fallSilent(silent) {
+      fallsSilent = silent
+      if (!silent) isSilent = false
     },
     forget() {
       for (const socket of leftBehind.splice(0)) socket.destroy()

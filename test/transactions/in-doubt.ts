@@ -1,7 +1,7 @@
 import { defineConfig, defineEntity, p } from '@mikro-orm/postgresql'
-import Fastify from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
-import sqlAssist from '../../src/index.ts'
+import sqlAssist, { type SqlAssistOptions } from '../../src/index.ts'
 import { testDatabase } from '../support/cluster.ts'
 import { type CutPoint, cuttingProxy } from './cutting-proxy.ts'
 
@@ -14,6 +14,7 @@ const Item = defineEntity({
 })
 
 export interface InDoubt {
+  readonly app: FastifyInstance
   /** Writes through a connection that is cut. @returns the status of the answer, and whether the row is there */
   write(
     point: CutPoint | undefined,
@@ -25,22 +26,32 @@ export interface InDoubt {
   readonly used: () => number
 }
 
-/** @param max connections of the pool */
-export async function inDoubt(t: Test, max = 2): Promise<InDoubt> {
+/**
+ * @param max connections of the pool
+ * @param behind puts something before the server, and answers with its URL
+ */
+export async function inDoubt(
+  t: Test,
+  max = 2,
+  options: Pick<SqlAssistOptions, 'sqlComments'> = {},
+  behind: (url: string) => Promise<string> = async url => url,
+): Promise<InDoubt> {
   const database = await testDatabase(t)
   await database.sql('create table item (id serial primary key, name text not null)')
   await database.sql(
     'create function add_item(text) returns integer language sql as $$ insert into item (name) values ($1) returning id $$',
   )
-  const proxy = await cuttingProxy(t, database.writerUrl)
+  const target = await behind(database.writerUrl)
+  const proxy = await cuttingProxy(t, target)
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(sqlAssist, {
     commitMode: 'autocommit',
+    ...options,
     engines: {
       writer: {
         orm: defineConfig({
-          clientUrl: proxy.url(database.writerUrl),
+          clientUrl: proxy.url(target),
           entities: [Item],
           pool: { min: 0, max },
         }),
@@ -68,6 +79,7 @@ export async function inDoubt(t: Test, max = 2): Promise<InDoubt> {
   await app.ready()
   let written = 0
   return {
+    app,
     proxy,
     sql: database.sql,
     used: () => app.sqlAssist.engines.get('writer').figures.used,

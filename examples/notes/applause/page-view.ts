@@ -46,7 +46,7 @@ export function applauseList({ notes, events }: ApplauseList): Html {
   ${
     notes.length > 0
       ? html`<ol class="ranking">${notes.map(note => noteItem(note, most))}</ol>`
-      : html`<p class="empty">There are no notes yet. <a href="/#add">Write the first one.</a></p>`
+      : html`<p class="empty">There are no notes yet. <a href="/">Write the first one.</a></p>`
   }
 </section>
 <section aria-labelledby="events">

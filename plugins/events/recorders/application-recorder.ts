@@ -1,5 +1,6 @@
 import type { SqlEm } from '../../../src/index.ts'
 import type { Datastore } from '../datastore.ts'
+import { tellRecorded } from '../diagnostics.ts'
 import type { Notification, SelectNotificationsOptions, StoredEvent, Tracking } from '../stored-event.ts'
 import type { EventTables, Ordering } from '../tables.ts'
 import { AggregateRecorder } from './aggregate-recorder.ts'
@@ -72,8 +73,13 @@ export class ApplicationRecorder extends AggregateRecorder {
     assertStorable(events)
     if (events.length === 0) return []
     const ids = await this.insertParts(events)
-    this.onRecorded?.(this.datastore)
+    this.noteRecorded(events)
     return ids
+  }
+
+  protected noteRecorded(events: readonly StoredEvent[]): void {
+    this.onRecorded?.(this.datastore)
+    tellRecorded(this.datastore, events)
   }
 
   protected async insertParts(

@@ -53,7 +53,7 @@ export class ProcessRecorder extends ApplicationRecorder {
     }
     const ids = await this.insertParts(events, tracking)
     this.tracking.announce(tracking.applicationName)
-    this.onRecorded?.(this.datastore)
+    this.noteRecorded(events)
     return ids
   }
 }

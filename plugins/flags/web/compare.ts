@@ -1,5 +1,5 @@
+import { type Html, html } from '../../web/html.ts'
 import type { Field, FlagForm } from './form.ts'
-import { type Html, html } from './html.ts'
 
 const LABELS: Record<Field, string> = {
   name: 'Name',

@@ -1,5 +1,5 @@
+import { type Html, html, type Part } from '../../web/html.ts'
 import type { Field, FlagForm, Problems } from './form.ts'
-import { type Html, html, type Part } from './html.ts'
 
 export const BLANK_ROWS = 2
 

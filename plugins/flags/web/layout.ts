@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { Html, html, type Part } from './html.ts'
+import { Html, html, type Part } from '../../web/html.ts'
 import type { ListView } from './list-url.ts'
 import { liveScriptHash } from './live-script.ts'
 import { css } from './style.ts'

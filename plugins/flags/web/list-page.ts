@@ -1,5 +1,5 @@
+import { type Html, html, type Part } from '../../web/html.ts'
 import type { FlagData } from '../flag-data.ts'
-import { type Html, html, type Part } from './html.ts'
 import { actionForm, editUrl, layout, type Message, time, type View } from './layout.ts'
 import { type ListQuery, type ListView, listUrl, queryText } from './list-url.ts'
 import { liveList } from './live.ts'

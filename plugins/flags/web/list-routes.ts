@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
+import type { Html } from '../../web/html.ts'
 import { isFound, searchFlags, unusedFlags } from '../edits.ts'
-import type { Html } from './html.ts'
 import { type Listed, listPage } from './list-page.ts'
 import { type ListQuery, listQueryOf } from './list-url.ts'
 import { pageOf } from './paging.ts'

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
+import { type Html, html } from '../../web/html.ts'
 import { addEvents } from '../events.ts'
 import type { FlagData } from '../flag-data.ts'
-import { type Html, html } from './html.ts'
 import { editUrl, type View } from './layout.ts'
 import { liveScript, liveScriptHash } from './live-script.ts'
 

@@ -1,4 +1,4 @@
-import { type Html, html } from './html.ts'
+import { type Html, html } from '../../web/html.ts'
 
 /** How many flags a page of a list has. */
 const PAGE = 100

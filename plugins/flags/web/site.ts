@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { html } from '../../web/html.ts'
 import type { FlagClient } from '../client.ts'
 import { errors } from '../errors.ts'
-import { html } from './html.ts'
 import type { Message, View } from './layout.ts'
 
 // What the routes of the pages share.

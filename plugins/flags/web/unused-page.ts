@@ -1,5 +1,5 @@
+import { type Html, html, type Part } from '../../web/html.ts'
 import type { UnusedFlag } from '../edits.ts'
-import { type Html, html, type Part } from './html.ts'
 import { time } from './layout.ts'
 
 /** After how many days without a question a flag is one that nobody needs. */

@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import { buildApp } from '../../examples/notes/app.ts'
 import { DESKTOP, launchBrowser, PHONE, screenshot, skip } from '../support/browser.ts'
 import { pageWidth } from './in-page.ts'
+import { leavePage } from './leave-page.ts'
 import { testDatabase, urlsOf } from './support.ts'
 
 /** Opens a page of a new visitor, which fails the test when the browser has something to complain about. */
@@ -72,7 +73,7 @@ t.test('the page of the applause in a browser', { skip }, async t => {
       await open(t, browser, { viewport: DESKTOP }),
     ]
     await page.goto(new URL('/', url).href)
-    await page.getByRole('link', { name: 'Applause' }).click()
+    await page.getByRole('navigation', { name: 'Service' }).getByRole('link', { name: 'Applause' }).click()
     await other.goto(url)
     await button(other, 'Second').focus()
 
@@ -83,7 +84,7 @@ t.test('the page of the applause in a browser', { skip }, async t => {
     t.match(await other.locator('.log li').first().textContent(), /Applause\.Clapped.*First/s)
     const focused = await other.evaluate('document.activeElement.id')
     t.equal(focused, 'clap-2', 'the focus stays where it was')
-    await other.keyboard.press('Enter')
+    await leavePage(other, () => other.keyboard.press('Enter'), /\?event=/)
     await showsClaps(page, 2, 1)
     await screenshot(page, 'applause-live')
   })
@@ -102,8 +103,7 @@ t.test('the page of the applause in a browser', { skip }, async t => {
     await clap(app, 1)
     await told
     t.equal(await page.locator('#note-1').getAttribute('data-claps'), '1', 'it is not shown yet')
-    await page.mouse.up()
-    await page.waitForURL(/\?event=/)
+    await leavePage(page, () => page.mouse.up(), /\?event=/)
     await showsClaps(page, 2, 2)
     await showsClaps(page, 1, 2)
   })

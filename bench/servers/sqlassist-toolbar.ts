@@ -1,0 +1,4 @@
+// fastify-sqlassist with its toolbar.
+import { serveNotes } from './notes-app.ts'
+
+await serveNotes({ hasToolbar: true })

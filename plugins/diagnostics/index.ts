@@ -1,0 +1,5 @@
+export { errors, errorTable } from './errors.ts'
+export { type MetricsOptions, type MetricsRegister, metrics } from './metrics.ts'
+export { type StatementLogOptions, statementLog } from './statement-log.ts'
+export { traceComments } from './trace-comments.ts'
+export { type TracingOptions, tracing } from './tracing.ts'
