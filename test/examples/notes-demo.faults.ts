@@ -262,6 +262,24 @@ t.test('the feed', async t => {
   })
 })
 
+t.test('statements beside each other are shown as they were sent, however they were answered', async t => {
+  const app = await buildApp(urlsOf(await testDatabase(t)))
+  t.teardown(() => app.close())
+  const kept = new Feed(app, () => {})
+  app.get<{ Querystring: { first: number; second: number } }>('/beside', async ({ db, query }) => {
+    await Promise.all([
+      db.reader.execute('select 1 as first, pg_sleep(?)', [query.first]),
+      db.reader.execute('select 2 as second, pg_sleep(?)', [query.second]),
+    ])
+    return {}
+  })
+  for (const url of ['/beside?first=0.2&second=0', '/beside?first=0&second=0.2']) {
+    t.equal((await app.inject(url)).statusCode, 200)
+    const shown = kept.requests[0]?.statements.map(({ sql }) => sql)
+    t.match(shown, [/first/, /second/], url)
+  }
+})
+
 t.test('the memory of the feed has limits', async t => {
   const app = await buildApp(urlsOf(await testDatabase(t)))
   t.teardown(() => app.close())

@@ -9,6 +9,8 @@ export interface SentStatement {
   readonly engine: string
   readonly server: string
   readonly sql: string
+  /** When it was sent, in milliseconds of `performance.now()`. */
+  readonly startedAt: number
   /** Milliseconds. */
   readonly duration: number
   readonly rows: number | undefined
@@ -27,6 +29,7 @@ export interface Served {
   /** `POST /write` */
   readonly label: string
   readonly at: Date
+  /** In the order in which they were sent: statements beside each other are answered now in this order, now in that. */
   readonly statements: SentStatement[]
   /** Statements that are not kept. */
   more: number
@@ -116,14 +119,16 @@ export class Feed {
     return served
   }
 
-  #add({ scope, engine, server, sql, duration = 0, rows, error }: StatementMessage): void {
+  #add({ scope, engine, server, sql, startedAt, duration = 0, rows, error }: StatementMessage): void {
     const served = this.#of(scope)
     if (served.statements.length < LIMITS.statements) {
       const text = sql.length > LIMITS.sql ? `${sql.slice(0, LIMITS.sql)}…` : sql
-      served.statements.push({
+      const place = served.statements.findLastIndex(earlier => earlier.startedAt <= startedAt) + 1
+      served.statements.splice(place, 0, {
         engine,
         server: server.name,
         sql: text,
+        startedAt,
         duration,
         rows,
         hasFailed: error !== undefined,
