@@ -13,6 +13,7 @@ import { replicas } from './replicas.ts'
 import { routedInsert } from './routed-insert.ts'
 import { routedRead } from './routed-read.ts'
 import { toolbar } from './toolbar.ts'
+import { toolbarRead } from './toolbar-read.ts'
 import { touched } from './touched.ts'
 import { twoPhase } from './two-phase.ts'
 import { untouched } from './untouched.ts'
@@ -35,4 +36,5 @@ export const benches: readonly Bench[] = [
   flagsRequest,
   diagnostics,
   toolbar,
+  toolbarRead,
 ]

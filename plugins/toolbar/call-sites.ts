@@ -1,15 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { SessionMessage } from '../../src/index.ts'
-import { captureStack, placeOf, type Stack } from './stack.ts'
+import type { DiagnosticScope, SessionMessage } from '../../src/index.ts'
+import { captureStack, placeOf } from './stack.ts'
 
 // Which line of the application a statement comes from. When it is sent, that line is no longer on the stack, and V8's asynchronous
 // stack traces end at the first `return promise`, of which MikroORM has many. So the stack is taken where the application calls its
 // session, and goes along with what that starts.
-
-type Session = SessionMessage['session']
-
-/** Frames. Whoever calls a session is right above, or a library of theirs is between. */
-const CALLERS = 6
 
 /** What sends statements, now or later. */
 const CALLS = [
@@ -24,18 +19,10 @@ const CALLS = [
     'execute',
     'callRoutine',
   ],
-  ...[
-    'populate',
-    'refresh',
-    'refreshOrFail',
-    'lock',
-    'flush',
-    'begin',
-    'commit',
-    'rollback',
-    'transactional',
-  ],
+  ...['populate', 'refresh', 'refreshOrFail', 'lock', 'transactional'],
 ]
+/** What the commit rule calls, too. */
+const ENDS = ['flush', 'begin', 'commit', 'rollback']
 const BUILDERS = ['createQueryBuilder', 'qb']
 const BUILDER_CALLS = [
   'execute',
@@ -46,20 +33,12 @@ const BUILDER_CALLS = [
   'getResultAndCount',
 ]
 
-/** A call of a session. */
-class Call {
-  readonly #stack: Stack
-  readonly #outer: Call | undefined
+/** Frames. Between a session and the application there may be a library. */
+const CALLERS = 6
 
-  constructor(stack: Stack, outer: Call | undefined) {
-    this.#stack = stack
-    this.#outer = outer
-  }
-
-  /** Where the application made it; what MikroORM calls by itself was called for the application's call. */
-  get place(): string | undefined {
-    return placeOf(this.#stack) ?? this.#outer?.place
-  }
+/** A call of a session, and where the application made it. */
+interface Call {
+  readonly place: string | undefined
 }
 
 const calls = new AsyncLocalStorage<Call>()
@@ -74,45 +53,45 @@ export function currentCallSite(): string | undefined {
   return call === undefined ? placeOf(captureStack(currentCallSite)) : call.place
 }
 
-/** Notes from where a session, its forks and its query builders are called. They do what they did before. */
-export function watchCalls(session: Session): void {
-  watch(session, watchedSessions, prototype => {
-    for (const name of CALLS) replace(prototype, name, method => noted(method))
-    for (const name of BUILDERS) replace(prototype, name, method => andThen(method, watchBuilder))
-    replace(prototype, 'fork', method => andThen(method, watchCalls as (made: object) => void))
-  })
-}
-
-function watchBuilder(builder: object): void {
-  watch(builder, watchedBuilders, prototype => {
-    for (const name of BUILDER_CALLS) replace(prototype, name, method => noted(method))
-  })
-}
-
-/** A class's prototype → one over it whose methods note their callers. */
-type Watched = WeakMap<object, object>
-
-const watchedSessions: Watched = new WeakMap()
-const watchedBuilders: Watched = new WeakMap()
+/** The scopes of the sessions that are watched, and of their forks. */
+const scopes = new WeakMap<object, DiagnosticScope>()
 
 /**
- * Puts a prototype between an object and its class, made once for the class. (Methods on each object would cost more than all else
- * that is recorded: an object with so many properties of its own is a slow one.) What the application has put on the object stays.
+ * Notes from where a session, its forks and its query builders are called. They do what they did before.
+ *
+ * Their class is changed, once, and not each of them: an object with methods or a prototype of its own is a slow one. The core makes
+ * a class for the sessions of each MikroORM instance, so other EntityManagers are not concerned; sessions that nobody watches pass.
  */
-function watch(object: object, watched: Watched, make: (prototype: object) => void): void {
-  const original = Object.getPrototypeOf(object) as object
-  if (isWatching.has(original)) return
-  let prototype = watched.get(original)
-  if (prototype === undefined) {
-    prototype = Object.create(original) as object
-    make(prototype)
-    watched.set(original, prototype)
-    isWatching.add(prototype)
-  }
-  Object.setPrototypeOf(object, prototype)
+export function watchCalls({ session, scope }: Pick<SessionMessage, 'session' | 'scope'>): void {
+  scopes.set(session, scope)
+  const prototype = Object.getPrototypeOf(session) as object
+  if (isWatching.has(prototype)) return
+  isWatching.add(prototype)
+  for (const name of CALLS) replace(prototype, name, method => noted(method, () => false))
+  for (const name of ENDS) replace(prototype, name, method => noted(method, scope => scope.isEnding))
+  for (const name of BUILDERS) replace(prototype, name, method => made(method, watchBuilder))
+  replace(prototype, 'fork', method => made(method, (fork, scope) => void scopes.set(fork, scope)))
 }
 
+/** Of the prototypes. */
 const isWatching = new WeakSet<object>()
+/** A class of query builders → a prototype over it: the class is everybody's. */
+const builders = new WeakMap<object, object>()
+
+function watchBuilder(builder: object, scope: DiagnosticScope): void {
+  const original = Object.getPrototypeOf(builder) as object
+  // A session's `qb` calls its `createQueryBuilder`.
+  if (isWatching.has(original)) return
+  let prototype = builders.get(original)
+  if (prototype === undefined) {
+    prototype = Object.create(original) as object
+    for (const name of BUILDER_CALLS) replace(prototype, name, method => noted(method, () => false))
+    builders.set(original, prototype)
+    isWatching.add(prototype)
+  }
+  scopes.set(builder, scope)
+  Object.setPrototypeOf(builder, prototype)
+}
 
 type Method = (this: object, ...args: unknown[]) => unknown
 
@@ -127,17 +106,27 @@ function replace(prototype: object, name: string, make: (method: Method) => Meth
   })
 }
 
-function noted(method: Method): Method {
+function noted(method: Method, isNobodys: (scope: DiagnosticScope) => boolean): Method {
   return function watched(...args) {
-    const call = new Call(captureStack(watched, CALLERS), calls.getStore())
-    return calls.run(call, () => method.apply(this, args))
+    const scope = scopes.get(this)
+    if (scope === undefined) return method.apply(this, args)
+    // What MikroORM calls by itself was called for the application's call.
+    const place = isNobodys(scope) ? undefined : (placeOfCaller(watched) ?? calls.getStore()?.place)
+    return calls.run({ place }, () => method.apply(this, args))
   }
 }
 
-function andThen(method: Method, watch: (made: object) => void): Method {
+/** Most are called by the application itself, and each frame costs. */
+function placeOfCaller(called: Method): string | undefined {
+  return placeOf(captureStack(called, 1)) ?? placeOf(captureStack(called, CALLERS))
+}
+
+/** For what makes something that sends statements. */
+function made(method: Method, watch: (made: object, scope: DiagnosticScope) => void): Method {
   return function watched(...args) {
     const made = method.apply(this, args)
-    watch(made as object)
+    const scope = scopes.get(this)
+    if (scope !== undefined) watch(made as object, scope)
     return made
   }
 }

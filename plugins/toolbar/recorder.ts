@@ -108,7 +108,7 @@ export class Recorder implements Records {
 
   /** A request begins. */
   begin(request: FastifyRequest): void {
-    if (!this.#ids.has(request)) this.#add(request, { ...beginningOf(request), endsWithSessions: false })
+    if (!this.#ids.has(request)) this.#add(request, beginningOf(request, false))
   }
 
   /** The response to a request has ended, or there will be none. */
@@ -179,7 +179,7 @@ export class Recorder implements Records {
     this.#update(id, entry => {
       const record = entry.startSession(message)
       if (record !== undefined) this.#sessions.set(session, { record, id })
-      watchCalls(session)
+      watchCalls(message)
     })
   }
 
@@ -233,17 +233,18 @@ export class Recorder implements Records {
     const owner = ownerOf(scope)
     const known = this.#ids.get(owner) ?? (scope.label() === OWN_SCOPE ? NOT_RECORDED : undefined)
     if (known !== undefined) return known
-    const beginning =
+    return this.#add(
+      owner,
       owner === scope
-        ? ({ kind: 'scope', method: '', route: scope.label(), url: '' } as const)
-        : beginningOf(owner as FastifyRequest)
-    return this.#add(owner, { ...beginning, endsWithSessions: true })
+        ? { kind: 'scope', method: '', route: scope.label(), url: '', endsWithSessions: true }
+        : beginningOf(owner as FastifyRequest, true),
+    )
   }
 
-  #add(owner: object, beginning: Omit<Beginning, 'id'>): number {
+  #add(owner: object, beginning: Beginning): number {
     const id = ++this.#last
     this.#ids.set(owner, id)
-    this.#ring.add(new Recording({ id, ...beginning }, this.#options))
+    this.#ring.add(new Recording(id, beginning, this.#options))
     this.#tell({ kind: 'entry', id })
     return id
   }
@@ -266,11 +267,12 @@ function ownerOf(scope: DiagnosticScope): object {
   return typeof request?.method === 'string' && typeof request.url === 'string' ? request : scope
 }
 
-function beginningOf(request: FastifyRequest): Omit<Beginning, 'id' | 'endsWithSessions'> {
+function beginningOf(request: FastifyRequest, endsWithSessions: boolean): Beginning {
   return {
-    kind: 'request' as const,
+    kind: 'request',
     method: request.method,
     route: request.routeOptions?.url ?? '(no route)',
     url: withoutQueryValues(request.url),
+    endsWithSessions,
   }
 }

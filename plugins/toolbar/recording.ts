@@ -28,7 +28,6 @@ const MOST_NAME = 500
 
 /** What a recording begins with. */
 export interface Beginning {
-  readonly id: number
   readonly kind: Entry['kind']
   readonly method: string
   readonly route: string
@@ -69,8 +68,8 @@ export class Recording implements Entry {
   readonly #parameters: boolean
   readonly #log: StatementLog
 
-  constructor(beginning: Beginning, { statements, parameters }: Bounds) {
-    this.id = beginning.id
+  constructor(id: number, beginning: Beginning, { statements, parameters }: Bounds) {
+    this.id = id
     this.kind = beginning.kind
     this.method = beginning.method
     this.route = cut(beginning.route, MOST_NAME)

@@ -12,6 +12,8 @@ export function cut(text: string, most: number): string {
 
 /** A URL without the values of its query string, and without credentials. */
 export function withoutQueryValues(url: string): string {
+  // Most have neither.
+  if (!/[?@=:]/.test(url)) return cut(url, MOST_URL)
   const [path = '', ...query] = redact(url).split('?')
   if (query.length === 0) return cut(path, MOST_URL)
   const names = query

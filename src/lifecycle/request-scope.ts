@@ -44,6 +44,8 @@ export class RequestScope implements Repeatable {
   readonly route: RouteState
   /** Whether the request threw (anything, `null` too): that dooms its transactions. */
   hasThrown = false
+  /** Whether the response is being made: what is flushed from then on, the commit rule flushes. */
+  isEnding = false
   readonly #context: ScopeContext
   readonly #reply: FastifyReply
   #aborted = false
@@ -92,6 +94,7 @@ export class RequestScope implements Repeatable {
    * @returns undefined when there is nothing to wait for
    */
   flush(): Promise<void> | undefined {
+    this.isEnding = true
     return this.container.onlyReads ? undefined : this.#flush()
   }
 
@@ -102,6 +105,7 @@ export class RequestScope implements Repeatable {
    * @returns undefined when there is nothing to wait for
    */
   settle(payload: unknown): Promise<void> | undefined {
+    this.isEnding = true
     if (this.#settled !== undefined) return this.#settled.catch(() => {}).then(() => this.#flushAutocommit())
     if (!this.#aborted && this.container.onlyReads && this.container.atRest) {
       this.#settled = NOTHING_TO_WAIT_FOR
@@ -118,11 +122,13 @@ export class RequestScope implements Repeatable {
 
   /** For handlers that may run again: what the response would commit is committed before it is made. */
   async commitNow(): Promise<void> {
+    this.isEnding = true
     const chosen = (engine: Engine | undefined): boolean => this.#isChosen(engine, this.#reply.statusCode)
     if (this.container.wouldCommit(chosen)) await this.container.commitWhere(chosen)
   }
 
   async restart(): Promise<void> {
+    this.isEnding = false
     await this.container.restart()
   }
 

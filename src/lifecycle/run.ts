@@ -41,16 +41,19 @@ export async function runScope<T>(
     throw new errors.SQLA_ERR_INVALID_OPTION('run: consistency', `must be one of ${CONSISTENCIES.join(', ')}`)
   }
   if (typeof fn !== 'function') throw new errors.SQLA_ERR_INVALID_OPTION('run(fn)', 'fn must be a function')
-  const container = new ContainerClass(context, {
+  const owner = {
     label: () => options.name ?? 'run()',
     request: options.request,
+    isEnding: false,
     log,
     consistency: options.consistency,
     readTokens: () => options.token,
     autocommit: options.autocommit ?? false,
-  })
+  }
+  const container = new ContainerClass(context, owner)
   try {
     const result = await enter(container, async () => fn(container as unknown as Db))
+    owner.isEnding = true
     await container.endStreams()
     const isManual = options.commitMode === 'manual'
     if (outcomes.hasSubscribers) {

@@ -9,6 +9,8 @@ export interface DiagnosticScope {
   label(): string
   /** The Fastify request, if it is one's. */
   readonly request: unknown
+  /** Whether the commit rule is at work: what is flushed now, no line of the application has asked for. */
+  readonly isEnding: boolean
   readonly log: Logger
 }
 

@@ -77,9 +77,28 @@ export function lexisOf(dialect: string): Lexis {
   return (Object.hasOwn(DIALECTS, dialect) ? DIALECTS[dialect] : undefined) ?? POSTGRESQL
 }
 
-// A no-break space is a letter to all of them.
-const SPACE = /[ \t\n\r\f\v]+/y
-const WORD = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y
+/** What a character can begin. */
+const SPACE = 1
+const WORD = 2
+/** A symbol of one character. */
+const LONE = 4
+/** What a word may go on with. */
+const IN_WORD = 8
+
+/** By code, for ASCII; what is above is of words. (A no-break space is a letter to all of them.) */
+const CLASSES = new Uint8Array(128)
+for (const space of ' \t\n\r\f\v') CLASSES[space.charCodeAt(0)] = SPACE
+for (const lone of '(),;') CLASSES[lone.charCodeAt(0)] = LONE
+for (let code = 0; code < 128; code++) {
+  const character = String.fromCharCode(code)
+  if (/[A-Za-z_]/.test(character)) CLASSES[code] = WORD | IN_WORD
+  else if (/[\d$]/.test(character)) CLASSES[code] = IN_WORD
+}
+
+/** `'` and `&`. */
+const QUOTE = 39
+const AMPERSAND = 38
+
 /** With what follows it directly: `0xff`, `1e5`, but also `1abc`. */
 const NUMBER = /(?:\d[\d_]*(?:\.(?!\.)[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?[\w$\u0080-\uffff]*/y
 /** None holds or makes up with its neighbour the start of a comment. */
@@ -96,6 +115,8 @@ const COMMENT_EDGE = /\/\*|\*\//g
 export class SqlLexer {
   readonly #sql: string
   readonly #lexis: Lexis
+  /** Where the last token begins, and where it ends. */
+  start = 0
   #at = 0
   /** Whether it is inside of `/*!`. */
   #runsComment = false
@@ -105,22 +126,61 @@ export class SqlLexer {
     this.#lexis = lexis
   }
 
-  next(): SqlToken | undefined {
-    const start = this.#at
-    if (start >= this.#sql.length) return undefined
-    const kind = this.#advance()
-    return { kind, text: this.#sql.slice(start, this.#at) }
+  get end(): number {
+    return this.#at
   }
 
-  #advance(): Kind {
-    if (this.#takes(SPACE)) return 'space'
-    const { prefix, parameter, strings, identifiers } = this.#lexis
-    const first = this.#sql[this.#at] as string
-    const escapes = this.#lexis.backslashes || first === 'e' || first === 'E'
-    if (this.#takes(prefix)) {
-      return this.#sql[this.#at] === '"' ? this.#identifier('"') : this.#string("'", escapes)
+  next(): SqlToken | undefined {
+    const kind = this.advance()
+    return kind && { kind, text: this.#sql.slice(this.start, this.#at) }
+  }
+
+  /** Goes on behind the next token: {@link start} and {@link end} are its then. It makes no text, which most have no need of. */
+  advance(): Kind | undefined {
+    this.start = this.#at
+    return this.#at < this.#sql.length ? this.#take() : undefined
+  }
+
+  /** Most are told by their first character; patterns are for the rest. */
+  #take(): Kind {
+    const begins = this.#classAt(this.#at)
+    if ((begins & LONE) !== 0) {
+      this.#at++
+      return 'symbol'
     }
-    if (this.#takes(WORD)) return 'word'
+    if ((begins & SPACE) !== 0) {
+      this.#takeAll(SPACE)
+      return 'space'
+    }
+    if ((begins & WORD) === 0) return this.#takeOther()
+    const next = this.#sql.charCodeAt(this.#at + 1)
+    if (next === QUOTE || next === AMPERSAND) {
+      const first = this.#sql[this.#at]
+      const escapes = this.#lexis.backslashes || first === 'e' || first === 'E'
+      if (this.#takes(this.#lexis.prefix)) {
+        return this.#sql[this.#at] === '"' ? this.#identifier('"') : this.#string("'", escapes)
+      }
+    }
+    this.#takeAll(IN_WORD)
+    return 'word'
+  }
+
+  #classAt(at: number): number {
+    const code = this.#sql.charCodeAt(at)
+    return code < 128 ? (CLASSES[code] as number) : WORD | IN_WORD
+  }
+
+  /** Takes what is of the class, up to the end of the text. */
+  #takeAll(wanted: number): void {
+    const { length } = this.#sql
+    let at = this.#at + 1
+    while (at < length && (this.#classAt(at) & wanted) !== 0) at++
+    this.#at = at
+  }
+
+  #takeOther(): Kind {
+    const { parameter, strings, identifiers } = this.#lexis
+    const first = this.#sql[this.#at] as string
     if (strings.includes(first)) return this.#string(first, this.#lexis.backslashes)
     if (identifiers.includes(first)) return this.#identifier(first === '[' ? ']' : first)
     if (this.#takes(NUMBER)) return 'number'
@@ -175,7 +235,8 @@ export class SqlLexer {
     const start = this.#at
     for (;;) {
       if (this.#takes(this.#lexis.lineComment)) this.#at = this.#indexOf(this.#lexis.lineEnd)
-      else if (!this.#takes(SPACE)) break
+      else if ((this.#classAt(this.#at) & SPACE) !== 0) this.#takeAll(SPACE)
+      else break
     }
     if (this.#sql[this.#at] === "'" && /[\n\r]/.test(this.#sql.slice(start, this.#at))) return true
     this.#at = start

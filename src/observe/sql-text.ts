@@ -9,7 +9,6 @@ const ENDS_AS_WORD = /[\w$\u0080-\uffff]$/
 /** A space comes between it and a value: two words would be one without it, and after an operator it may have been taken back. */
 const WANTS_SPACE = /[\w$\u0080-\uffff,=<>|]$/
 const STARTS_AS_WORD = /^[\w$\u0080-\uffff]/
-const ESCAPED = /^e'/i
 
 /**
  * Splits an SQL text; the texts of the tokens make it up again. What has no end (a quote that nobody closed) is one token up to the
@@ -32,32 +31,55 @@ export function tokensOf(sql: string, dialect: string): SqlToken[] {
  * @param dialect see {@link tokensOf}
  */
 export function withoutValues(sql: string, dialect: string): string {
-  const tokens = tokensOf(sql, dialect)
-  let number = highestParameter(tokens)
+  const lexer = new SqlLexer(sql, lexisOf(dialect))
   const pieces: string[] = []
-  let before: SqlToken | undefined
-  let beforeThat: SqlToken | undefined
+  let number = /\$\d/.test(sql) ? highestParameter(tokensOf(sql, dialect)) : 0
+  /** How far the text is in the pieces; what stays as it is, is taken over in long ones. */
+  let done = 0
+  /** The last character of the pieces. */
+  let last = ''
+  const add = (piece: string): void => {
+    pieces.push(piece)
+    last = piece.at(-1) ?? last
+  }
+  let before: Passed | undefined
+  let beforeThat: Passed | undefined
   let afterValue = false
-  for (const token of tokens) {
-    const { kind } = token
+  for (let kind = lexer.advance(); kind !== undefined; kind = lexer.advance()) {
+    const { start, end } = lexer
     if (kind === 'string' || kind === 'number') {
-      if (kind === 'number' && pieces.at(-1) === '-' && isSign(beforeThat)) pieces.pop()
+      const isNegative = before?.end === start && isMinus(sql, before) && isSign(sql, beforeThat)
       // MikroORM writes ` E'…'` for a text with a backslash in the place of `'…'`.
-      else if (ESCAPED.test(token.text)) takeSpace(pieces)
-      if (WANTS_SPACE.test(pieces.at(-1) ?? '')) pieces.push(' ')
-      pieces.push(`$${++number}`)
+      const isEscaped = kind === 'string' && sql[start + 1] === "'" && /e/i.test(sql[start] as string)
+      if (kind === 'number' && isNegative) add(sql.slice(done, start - 1))
+      else if (isEscaped && hasNeedlessSpace(sql, done, start, last)) add(sql.slice(done, start - 1))
+      else add(sql.slice(done, start))
+      if (WANTS_SPACE.test(last)) add(' ')
+      add(`$${++number}`)
+      done = end
       afterValue = true
     } else {
-      const piece = kind === 'comment' ? emptyComment(token.text) : token.text
-      if (afterValue && STARTS_AS_WORD.test(piece)) pieces.push(' ')
-      pieces.push(piece)
+      if (afterValue && STARTS_AS_WORD.test(sql[start] as string)) add(' ')
       afterValue = false
+      if (kind === 'comment') {
+        add(sql.slice(done, start))
+        add(emptyComment(sql.slice(start, start + 2)))
+        done = end
+      }
     }
     if (kind === 'space' || kind === 'comment') continue
     beforeThat = before
-    before = token
+    before = { kind, start, end }
   }
+  add(sql.slice(done))
   return pieces.join('')
+}
+
+/** A token that is neither space nor comment. */
+interface Passed {
+  readonly kind: SqlToken['kind']
+  readonly start: number
+  readonly end: number
 }
 
 function highestParameter(tokens: readonly SqlToken[]): number {
@@ -69,19 +91,27 @@ function highestParameter(tokens: readonly SqlToken[]): number {
   return highest
 }
 
-/** Whether a `-` before a number belongs to it. */
-function isSign(before: SqlToken | undefined): boolean {
-  if (before === undefined) return true
-  if (before.kind === 'symbol') return before.text !== ')' && before.text !== ']'
-  return before.kind === 'word' && BEFORE_VALUE.test(before.text)
+function isMinus(sql: string, { kind, start, end }: Passed): boolean {
+  return kind === 'symbol' && end - start === 1 && sql[start] === '-'
 }
 
-/** Takes back the space, unless it tells two words apart. */
-function takeSpace(pieces: string[]): void {
-  const last = pieces.at(-1) ?? ''
-  if (!last.endsWith(' ')) return
-  if (last.length > 1) pieces[pieces.length - 1] = last.slice(0, -1)
-  else if (!ENDS_AS_WORD.test(pieces.at(-2) ?? '')) pieces.pop()
+/** Whether a `-` before a number belongs to it. */
+function isSign(sql: string, before: Passed | undefined): boolean {
+  if (before === undefined) return true
+  const text = sql.slice(before.start, before.end)
+  if (before.kind === 'symbol') return text !== ')' && text !== ']'
+  return before.kind === 'word' && BEFORE_VALUE.test(text)
+}
+
+/**
+ * Whether the space before `start` can be taken back: it does not tell two words apart.
+ *
+ * @param done where what is behind `last` begins
+ */
+function hasNeedlessSpace(sql: string, done: number, start: number, last: string): boolean {
+  if (start === done || sql[start - 1] !== ' ') return false
+  const previous = start - 1 === done ? last : (sql[start - 2] as string)
+  return !ENDS_AS_WORD.test(previous)
 }
 
 function emptyComment(text: string): string {

@@ -21,6 +21,8 @@ export interface ContainerOwner extends CausalOrigin {
   label(): string
   /** The Fastify request, if the container is one's. */
   readonly request: unknown
+  /** Whether the commit rule is at work. */
+  readonly isEnding: boolean
   /** Whether its sessions have no transaction, whatever their engines say. */
   readonly autocommit?: boolean
   readonly log: Logger

@@ -289,7 +289,7 @@ t.test('the codes of the databases are told from those of others', async t => {
 
 t.test('the comment of a statement names the active span, and what it is sent for', async t => {
   const { inSpan } = recordSpans(t)
-  const scope = { label: () => 'cleaning up', request: undefined, log: undefined as never }
+  const scope = { label: () => 'cleaning up', request: undefined, isEnding: false, log: undefined as never }
   t.same(traceComments(scope), { action: 'cleaning up', traceparent: undefined }, 'there is no span')
   const broken = trace.setSpan(context.active(), trace.wrapSpanContext(INVALID_SPAN_CONTEXT))
   t.same(context.with(broken, () => traceComments(scope)).traceparent, undefined, 'nor is that one')
