@@ -8,13 +8,14 @@ export const toolbarRead: Bench = {
   question: 'find one by its key, with the toolbar against without it',
   candidates: {
     toolbar: 'sqlassist-toolbar',
+    'toolbar (twin)': 'sqlassist-toolbar',
     plain: 'sqlassist',
     'plain (twin)': 'sqlassist',
   },
   comparisons: [
     {
       name: 'no toolbar',
-      ours: ['toolbar'],
+      ours: ['toolbar', 'toolbar (twin)'],
       theirs: ['plain', 'plain (twin)'],
       target: { cpuRatio: 1.25 },
     },

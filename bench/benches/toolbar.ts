@@ -8,13 +8,14 @@ export const toolbar: Bench = {
   question: 'insert and commit, with the toolbar against without it',
   candidates: {
     toolbar: 'sqlassist-toolbar',
+    'toolbar (twin)': 'sqlassist-toolbar',
     plain: 'sqlassist',
     'plain (twin)': 'sqlassist',
   },
   comparisons: [
     {
       name: 'no toolbar',
-      ours: ['toolbar'],
+      ours: ['toolbar', 'toolbar (twin)'],
       theirs: ['plain', 'plain (twin)'],
       target: { cpuRatio: 1.25 },
     },

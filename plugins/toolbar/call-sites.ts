@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { DiagnosticScope, SessionMessage } from '../../src/index.ts'
+import { Marks } from './marks.ts'
 import { captureStack, placeOf } from './stack.ts'
 
 // Which line of the application a statement comes from. When it is sent, that line is no longer on the stack, and V8's asynchronous
@@ -34,7 +35,7 @@ const BUILDER_CALLS = [
 ]
 
 /** Frames. Between a session and the application there may be a library. */
-const CALLERS = 6
+const CALLERS = 10
 
 /** A call of a session, and where the application made it. */
 interface Call {
@@ -54,7 +55,7 @@ export function currentCallSite(): string | undefined {
 }
 
 /** The scopes of the sessions that are watched, and of their forks. */
-const scopes = new WeakMap<object, DiagnosticScope>()
+const scopes = new Marks<object, DiagnosticScope>()
 
 /**
  * Notes from where a session, its forks and its query builders are called. They do what they did before.

@@ -9,6 +9,7 @@ import type {
 import { currentCallSite, watchCalls } from './call-sites.ts'
 import { hearing, type PluginMessages } from './hearing.ts'
 import { LagSampler, type ReplicatedEngine } from './lag-sampler.ts'
+import { Marks } from './marks.ts'
 import { OWN_SCOPE } from './own-scope.ts'
 import { type Beginning, type Bounds, Recording, type Writable } from './recording.ts'
 import type { Entry, Records, ReplicaHistory, SessionRecord, SubscriptionRecord } from './records.ts'
@@ -48,11 +49,11 @@ export class Recorder implements Records {
   readonly #subscriptions: SubscriptionList
   readonly #listeners = new Set<(change: Change) => void>()
   /** The entry's number of a request or a scope. */
-  readonly #ids = new WeakMap<object, number>()
-  readonly #sessions = new WeakMap<object, OpenSession>()
+  readonly #ids = new Marks<object, number>()
+  readonly #sessions = new Marks<SessionMessage['session'], OpenSession>()
   /** The open sessions of a scope, for a look at them before they are rolled back. */
-  readonly #open = new WeakMap<DiagnosticScope, Set<SessionMessage['session']>>()
-  readonly #statements = new WeakMap<StatementMessage, { id: number; record: KeptStatement }>()
+  readonly #open = new Marks<DiagnosticScope, Set<SessionMessage['session']>>()
+  readonly #statements = new Marks<StatementMessage, { id: number; record: KeptStatement }>()
   readonly #stops: (() => void)[]
   #last = 0
 
@@ -108,7 +109,7 @@ export class Recorder implements Records {
 
   /** A request begins. */
   begin(request: FastifyRequest): void {
-    if (!this.#ids.has(request)) this.#add(request, beginningOf(request, false))
+    if (this.#ids.get(request) === undefined) this.#add(request, beginningOf(request, false))
   }
 
   /** The response to a request has ended, or there will be none. */
