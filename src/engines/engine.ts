@@ -14,11 +14,11 @@ import {
   type Lease,
   NO_FIGURES,
   type PoolContext,
-  type PooledConnection,
   type PoolFigures,
   sumOf,
 } from './connection-pool.ts'
 import { createMissingTables, isCreateAllOff, missingTablesSql } from './create-tables.ts'
+import { drain } from './drain.ts'
 import { nativePool, openPool } from './open-pool.ts'
 import {
   bringsOwnClient,
@@ -34,6 +34,7 @@ import { type PgNativePool, PgPool } from './pg-pool.ts'
 import type { Primary } from './primary.ts'
 import { messageOf, redact, redactedCause } from './redact.ts'
 import type { ReplicaInfo, ReplicaSet } from './replica-set.ts'
+import { type EngineConnection, OWN_SERVER, serverInfoOf } from './server-info.ts'
 import {
   assertCanHaveReplicas,
   findServers,
@@ -44,9 +45,6 @@ import {
 } from './servers.ts'
 import { isRefusedParameter } from './startup.ts'
 import type { SubstitutePool } from './substitute-pool.ts'
-
-/** The name of an engine's own server, beside those of its replicas. */
-export const OWN_SERVER = 'primary'
 
 /** Milliseconds. Fastify gives a plugin 10 s to load, and its own error would not name the engine. */
 const START_PATIENCE = 8_000
@@ -202,27 +200,12 @@ export class Engine {
 
   /** The server that a connection of this engine's leads to. */
   serverOf({ pool, backend }: Lease): ServerInfo {
-    const replica = this.#replicaSet?.find(pool)
-    const { host, port, database } = this.#configured
-    return {
-      name: replica?.server.name ?? OWN_SERVER,
-      isReplica: replica !== undefined,
-      host: backend.host ?? host,
-      port: backend.port ?? port,
-      database: backend.database ?? database,
-      processId: backend.processId,
-    }
+    return serverInfoOf(this.orm, this.#replicaSet?.find(pool)?.server.name, backend)
   }
 
   /** For those who see that something was not given back. */
   noteLeak(kind: LeakMessage['kind']): void {
     if (leaks.hasSubscribers) leaks.publish({ source: this.source, engine: this.name, kind })
-  }
-
-  /** What its configuration says of its server, for drivers that do not tell. */
-  get #configured(): { host: string | undefined; port: number | undefined; database: string | undefined } {
-    const { config } = this.orm
-    return { host: config.get('host'), port: config.get('port'), database: config.get('dbName') }
   }
 
   /** The statements that begin a transaction of this engine. */
@@ -434,23 +417,15 @@ export class Engine {
       Promise.reject(new errors.SQLA_ERR_CLOSED(`Engine '${this.name}'`))
   }
 
-  async #drain(pool: ConnectionPool): Promise<void> {
-    const timeout = this.options.drainTimeout ?? 10_000
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<'late'>(resolve => {
-      timer = setTimeout(() => resolve('late'), timeout)
-    })
-    const outcome = await Promise.race([pool.idle(), late])
-    clearTimeout(timer)
-    if (outcome === 'late') {
+  #drain(pool: ConnectionPool): Promise<void> {
+    const { drainTimeout = 10_000 } = this.options
+    return drain(pool, drainTimeout, () => {
       this.#environment.log.warn(
-        { engine: this.name, drainTimeout: timeout, ...pool.figures() },
+        { engine: this.name, drainTimeout, ...pool.figures() },
         'sessions outlived drainTimeout; their connections are cut',
       )
       this.noteLeak('late-drain')
-      pool.abandon()
-    }
-    pool.close()
+    })
   }
 
   #openPool(): Promise<ConnectionPool> {
@@ -473,12 +448,6 @@ export class Engine {
 
 /** What may be asked of what an engine takes its connections from. */
 export type EnginePool = Pick<ConnectionPool, 'acquire' | 'figures' | 'connections'>
-
-/** One of an engine's open connections. */
-export interface EngineConnection extends PooledConnection {
-  /** The replica's name; `primary` for the engine's own server. */
-  readonly server: string
-}
 
 interface Place {
   system: string

@@ -1,6 +1,7 @@
 import type { Lease, Trailer } from '../engines/connection-pool.ts'
-import { type Engine, OWN_SERVER } from '../engines/engine.ts'
+import type { Engine } from '../engines/engine.ts'
 import type { Replica, ReplicaSet } from '../engines/replica-set.ts'
+import { OWN_SERVER } from '../engines/server-info.ts'
 import { errors } from '../errors.ts'
 import { routes } from '../observe/channels.ts'
 import type { DiagnosticScope } from '../observe/messages.ts'
