@@ -70,7 +70,7 @@ export function tellRecorded(datastore: Datastore, events: readonly StoredEvent[
 /** Of a session that is all that is known: the one of the request's application that it is a session of. */
 function engineOf({ em }: Datastore, request: FastifyRequest | undefined): Engine | undefined {
   // Whoever runs a scope on behalf of a request may give any object for it.
-  const engines = (request as Partial<FastifyRequest> | undefined)?.server?.sqlAssist.engines ?? []
+  const engines = (request as Partial<FastifyRequest> | undefined)?.server?.sqlAssist?.engines ?? []
   return [...engines].find(({ orm }) => orm.em.getDriver() === em.getDriver())
 }
 

@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import type { FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import {
   Application,
@@ -9,9 +9,10 @@ import {
   ProcessApplication,
   type SubscriptionMessage,
 } from '../../plugins/events/index.ts'
+import type { EngineOptions } from '../../src/index.ts'
 import { onEveryBackend } from '../support/backends.ts'
 import { Account, type Bank, followedApp, until } from './followed-app.ts'
-import { Dog, schoolOn, type TrainingSchool } from './school.ts'
+import { Dog, Invoice, schoolOn, type TrainingSchool } from './school.ts'
 
 // What is told on the channels `sqlassist:events` and `sqlassist:subscription`.
 
@@ -56,6 +57,11 @@ await onEveryBackend(t, async (t, backend) => {
         await school.save(Dog.register(request.params.name))
         return {}
       })
+      app.post<{ Params: { name: string } }>('/second/:name', async request => {
+        const school = new Application({ ...OWN, on: request.db.get('second') })
+        await school.save(Dog.register(request.params.name))
+        return {}
+      })
       app.post('/nothing', async request => {
         await request.events.save()
         return {}
@@ -81,13 +87,24 @@ await onEveryBackend(t, async (t, backend) => {
     await own.createTables()
     await post('/session/Rex')
     t.match(heard, [{ engine: 'writer', request: requests[1], events: [{ topic: 'Dog.Registered' }] }])
+    await app.sqlAssist.engines.add('second', {
+      orm: backend.options({ entities: [Invoice] }),
+    } as EngineOptions)
     heard.length = 0
-    await app.sqlAssist.run(
-      async db => {
-        await new Application({ ...OWN, on: db.writer }).save(Dog.register('Bello'))
-      },
-      { request: {} },
-    )
+    await post('/second/Lassie')
+    t.match(heard, [{ engine: 'second', events: [{ originatorId: Dog.idOf('Lassie') }] }])
+    heard.length = 0
+    for (const [name, request] of [
+      ['Bello', {}],
+      ['Bruno', { server: Fastify() }],
+    ] as const) {
+      await app.sqlAssist.run(
+        async db => {
+          await new Application({ ...OWN, on: db.writer }).save(Dog.register(name))
+        },
+        { request },
+      )
+    }
     t.same(heard, [], 'of a session of which nothing is known it is not told whose they are')
     await post('/nothing')
     t.same(heard, [])
@@ -151,12 +168,16 @@ await onEveryBackend(t, async (t, backend) => {
     const { app, bank, counting } = await followedApp(t, backend)
     const heard = hear<SubscriptionMessage>(t, 'sqlassist:subscription', () => app.sqlAssist)
     await saved(bank)
-    let failures = 1
+    const failures = [
+      new RangeError('cannot reach amqp://app:s3cret@broker'),
+      new AggregateError([new Error('refused')]),
+    ]
     const outbox = new Outbox({
       application: bank,
       name: 'broker',
       publish: () => {
-        if (failures-- > 0) throw new RangeError('cannot reach amqp://app:s3cret@broker')
+        const failure = failures.shift()
+        if (failure !== undefined) throw failure
       },
     })
     t.teardown(() => outbox.stop())
@@ -164,7 +185,10 @@ await onEveryBackend(t, async (t, backend) => {
     await outbox.wait(await bank.settled(), { timeout: 20_000 })
     t.same(
       said(heard, 'broker').filter(([, , error]) => error !== undefined),
-      [['waiting', '0', 'cannot reach amqp://***@broker']],
+      [
+        ['waiting', '0', 'cannot reach amqp://***@broker'],
+        ['waiting', '0', 'AggregateError'],
+      ],
     )
     await until(() => said(heard, 'broker').at(-1)?.[0] === 'running', 'it goes on')
     const { runner, projection } = await counting(t, {
