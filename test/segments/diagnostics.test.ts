@@ -46,6 +46,11 @@ await onPostgres(t, async (t, backend) => {
           segments.isIn('free', { identifier: 'bob', traits: { plan: 'free' } }),
           segments.keys({ identifier: 'bob', traits: { plan: 'free' } }),
         ])
+        app.get('/own-and-others', async ({ segments }) => [
+          segments.isIn('pro'),
+          segments.isIn('free', { identifier: 'bob', traits: { plan: 'free' } }),
+          segments.keys({ identifier: 'bob', traits: { plan: 'free' } }),
+        ])
       },
     })
     const heard = hear(t)
@@ -68,5 +73,11 @@ await onPostgres(t, async (t, backend) => {
     t.same((await get('/others')).json(), [true, ['free', 'somebody']])
     t.same(heard, [], 'those of others are no matter of the request')
     t.equal(determined, 0, 'who sends it is not looked for to tell so')
+    t.same((await get('/own-and-others')).json(), [true, true, ['free', 'somebody']])
+    t.same(
+      heard.map(({ keys }) => keys),
+      [['pro']],
+      'nor when he is known',
+    )
   })
 })
