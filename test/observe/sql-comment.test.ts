@@ -74,6 +74,7 @@ t.test('a comment is the end of the statement, unless that has one already', asy
   t.same(sent('select 1').sql, 'select 1 /*c*/')
   t.same(sent('select 1').parameters, [1])
   t.same(sent('select 1 ;\n; ').sql, 'select 1 /*c*/ ;\n; ')
+  t.same(sent('select 1;\r\n\t; ').sql, 'select 1 /*c*/;\r\n\t; ')
   t.same(sent("select '-- /* # */'").sql, "select '-- /* # */' /*c*/", 'a text is none')
   t.same(sent("select a #> '{b}'").sql, "select a #> '{b}' /*c*/")
   t.same(sent('').sql, ' /*c*/')
@@ -200,6 +201,7 @@ t.test('only a well-formed traceparent is passed on', async t => {
     '*/ select 1',
     TRACEPARENT.toUpperCase(),
     `${TRACEPARENT}-x`,
+    `x${TRACEPARENT}`,
     `ff${TRACEPARENT.slice(2)}`,
     `00-${'0'.repeat(32)}-c532cb4098ac3dd2-01`,
     `00-5bd66ef5095369c7b0d1f8f4bd33716a-${'0'.repeat(16)}-01`,
