@@ -1,7 +1,16 @@
+import { CompiledQuery } from 'kysely'
 import t, { type Test } from 'tap'
 import { type StatementLogOptions, statementLog } from '../../plugins/diagnostics/index.ts'
 import { observe } from '../../src/index.ts'
-import { type AppOptions, createTables, type LogLine, Note, type TestApp, testApp } from '../support/app.ts'
+import {
+  type AppOptions,
+  createTables,
+  eventually,
+  type LogLine,
+  Note,
+  type TestApp,
+  testApp,
+} from '../support/app.ts'
 import { testDatabase } from '../support/cluster.ts'
 
 // What the plugin statementLog writes, on a real server. Pino's numbers: 20 debug, 40 warn, 50 error.
@@ -90,6 +99,7 @@ t.test('slow statements are logged with the request, the fast ones are not', asy
     sql: /^select pg_sleep\(\$1\)::text$/,
   })
   t.ok(Number(line?.duration) >= 145 && Number(line?.duration) < 5_000, `${line?.duration} ms`)
+  t.match(`${line?.duration}`, /^\d+(\.\d{1,2})?$/, 'in hundredths of a millisecond')
   t.notOk(line !== undefined && 'parameters' in line)
 })
 
@@ -172,6 +182,17 @@ t.test('values are logged when somebody asks for them, cut where they are long',
   t.same(parameters.slice(1, 4), ['{"a":1}', '(3 bytes)', 'b'])
   t.equal(parameters.length, 51)
   t.equal(parameters.at(-1), '(32 more)')
+  const values = [['a', 'b'], ['a'.repeat(500)], null, 'a'.repeat(200), `${'a'.repeat(199)}😀b`]
+  await test.app.sqlAssist.run(db =>
+    db.writer
+      .getKysely()
+      .executeQuery(CompiledQuery.raw('select $1::text[], $2::text[], $3::text, $4::text, $5::text', values)),
+  )
+  const select = test.said().find(({ msg }) => msg === 'a statement')
+  const [list, longList, ...texts] = (select?.parameters ?? []) as unknown[]
+  t.equal(list, "[ 'a', 'b' ]")
+  t.equal(longList, `[ '${'a'.repeat(197)}… (506 characters)`)
+  t.same(texts, [null, 'a'.repeat(200), `${'a'.repeat(199)}… (202 characters)`], 'no half of a character')
 })
 
 t.test('with a level that is off the text of a statement is not read', async t => {
@@ -187,6 +208,28 @@ t.test('with a level that is off the text of a statement is not read', async t =
   const debugging = await logged(t, { all: true })
   await debugging.ask('POST', '/notes', { body: { body: SECRET } })
   t.match(debugging.said()[0], { sql: 'read 1' })
+})
+
+t.test("a logger of the application's own need not say which levels are on", async t => {
+  const lines: string[] = []
+  const levels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'].map(level => [
+    level,
+    (_fields: object, text: string) => lines.push(`${level} ${text}`),
+  ])
+  const own = { ...Object.fromEntries(levels), child: () => own }
+  const { app } = await logged(
+    t,
+    { failedLevel: 'error' },
+    { server: { logger: false, loggerInstance: own } },
+  )
+  const isFast = async (): Promise<boolean> => {
+    lines.length = 0
+    await app.sqlAssist.run(db => db.writer.execute('select 1'))
+    return lines.length === 0
+  }
+  t.ok(await eventually(isFast), `${lines}`)
+  await t.rejects(app.sqlAssist.run(db => db.writer.execute('select 1/0')))
+  t.ok(lines.includes('error a statement failed'), `${lines}`)
 })
 
 t.test('who waits for a connection in vain is logged', async t => {
