@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import { defineConfig } from '@mikro-orm/sqlite'
 import { context, INVALID_SPAN_CONTEXT, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import Fastify from 'fastify'
@@ -5,7 +6,15 @@ import t, { type Test } from 'tap'
 import { statusOf, typeOf } from '../../plugins/diagnostics/database-errors.ts'
 import { type TracingOptions, traceComments, tracing } from '../../plugins/diagnostics/index.ts'
 import { sqlAssist } from '../../src/index.ts'
-import { type AppOptions, createTables, eventually, Note, testApp } from '../support/app.ts'
+import {
+  type AppOptions,
+  createTables,
+  eventually,
+  Note,
+  nativePool,
+  ormConfig,
+  testApp,
+} from '../support/app.ts'
 import { testDatabase } from '../support/cluster.ts'
 import { both } from '../transactions/left-behind.ts'
 import { twoDatabases } from '../transactions/two-databases.ts'
@@ -89,10 +98,12 @@ t.test('a span lasts as long as what it is about', async t => {
   const test = await traced(t)
   const before = Date.now()
   await test.inSpan('job', () =>
-    test.app.sqlAssist.run(async db => {
-      await db.writer.execute('select pg_sleep(0.1)::text')
-      await db.writer.insert(Note, { tag: 'a', body: 'slow' })
-    }),
+    test.app.sqlAssist.run(db =>
+      test.inSpan('step', async () => {
+        await db.writer.execute('select pg_sleep(0.1)::text')
+        await db.writer.insert(Note, { tag: 'a', body: 'slow' })
+      }),
+    ),
   )
   const after = Date.now()
   const spans = new Map(test.ended().map(span => [span.name, span]))
@@ -105,7 +116,12 @@ t.test('a span lasts as long as what it is about', async t => {
   t.ok(Number(commit?.duration) >= 1_390, `${commit?.duration} ms`)
   t.ok(Number(commit?.from) >= Number(sleep?.to) - 5)
   t.ok(Number(commit?.from) >= before - 5 && Number(commit?.to) <= after + 5)
-  t.equal(commit?.span?.parentSpanContext?.spanId, job?.span?.spanContext().spanId)
+  t.equal(sleep?.span?.parentSpanContext?.spanId, spans.get('step')?.spanContext().spanId)
+  t.equal(
+    commit?.span?.parentSpanContext?.spanId,
+    job?.span?.spanContext().spanId,
+    'of the span that is active at its end',
+  )
 })
 
 t.test('a failed statement has the code of its error, and nothing that the server quotes', async t => {
@@ -134,6 +150,34 @@ t.test('the text of a span has an end', async t => {
   const text = String(test.ended().find(({ name }) => name === 'select')?.attributes['db.query.text'])
   t.match(text, /^select \$1 where \$2 in \(\$3, .*… \(\d+ characters\)$/)
   t.ok(text.length > 8_000 && text.length < 8_100, String(text.length))
+})
+
+t.test('a statement without an operation has the name of its database', async t => {
+  const test = await traced(t)
+  await test.app.sqlAssist.run(db => db.writer.execute('-- nothing'))
+  const span = test
+    .ended()
+    .find(({ kind, name }) => kind === SpanKind.CLIENT && !/COMMIT|ROLLBACK/.test(name))
+  t.equal(span?.name, database.name)
+  t.notOk(span && 'db.query.summary' in span.attributes)
+})
+
+t.test('the port that servers have by default is not said', async t => {
+  const { hostname, port } = new URL(database.writerUrl)
+  /** A way to the server that hides where it is, as through a tunnel. */
+  class Tunnel extends Socket {
+    override connect(): this {
+      return super.connect(Number(port), hostname)
+    }
+  }
+  const url = new URL(database.writerUrl)
+  url.port = '5432'
+  const orm = ormConfig(url.href, { driverOptions: { stream: () => new Tunnel() } })
+  const test = await traced(t, {}, { engines: { writer: { orm } } })
+  await test.app.sqlAssist.run(db => db.writer.execute('select 1'))
+  const span = test.ended().find(({ name }) => name === 'select')
+  t.equal(span?.attributes['server.address'], hostname)
+  t.notOk(span && 'server.port' in span.attributes)
 })
 
 t.test('what is rolled back when a client has gone away is still a part of its trace', async t => {
@@ -184,6 +228,13 @@ t.test('waiting for a connection is a span, no call of a database', async t => {
   ])
   t.notOk(failed[0] && 'db.response.status_code' in failed[0].attributes, 'the database has not answered')
   t.ok(waits.every(({ duration: [seconds, nanos] }) => seconds > 0 || nanos >= 999_000))
+  await (await nativePool(test)).end()
+  await t.rejects(sqlAssist.run(db => db.writer.execute('select 1')))
+  t.match(
+    test.ended().map(({ name, status }) => [name, status.code]),
+    [['pool wait', SpanStatusCode.ERROR]],
+    'who is refused at once',
+  )
 })
 
 t.test('the steps of a commit in two phases are spans', async t => {
@@ -202,7 +253,12 @@ t.test('the steps of a commit in two phases are spans', async t => {
   ])
   for (const step of steps) {
     t.equal(step.parentSpanContext?.spanId, transfer?.spanContext().spanId, step.name)
-    t.match(step.attributes, { 'db.system.name': 'postgresql', 'sqlassist.server': 'primary' })
+    const { name } = step.attributes['sqlassist.engine'] === 'a' ? two.a : two.b
+    t.match(step.attributes, {
+      'db.system.name': 'postgresql',
+      'db.namespace': name,
+      'sqlassist.server': 'primary',
+    })
   }
 })
 
