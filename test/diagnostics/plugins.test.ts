@@ -88,6 +88,7 @@ t.test('an option that is unknown or wrong is refused, and nothing is heard', as
     ],
     [tracing, { returnedRows: 1 }, 'tracing.returnedRows must be true or false, not 1'],
     [tracing, { tracer: {} }, 'tracing.tracer is not known; there are: returnedRows'],
+    [tracing, { toString: {} }, 'tracing.toString is not known; there are: returnedRows'],
     [metrics, { register: {} }, 'metrics.register must be a Registry of prom-client, not a object'],
     [metrics, { register: null }, 'metrics.register must be a Registry of prom-client, not null'],
     [
@@ -111,6 +112,15 @@ t.test('what Fastify adds to options is none of them', async t => {
   for (const plugin of [statementLog, tracing]) {
     await registered(app, plugin as typeof tracing, { prefix: '/x', logLevel: 'warn' })
   }
+})
+
+t.test('an option that is undefined is as if it were not there', async t => {
+  const { app } = await appOf(t)
+  await registered(app, statementLog as typeof tracing, { all: undefined, failedLevel: undefined })
+  await registered(app, tracing, { returnedRows: undefined })
+  await registered(app, metrics as typeof tracing, { register: undefined, prefix: undefined })
+  await app.sqlAssist.run(db => db.writer.execute('select 1'))
+  t.match(await sharedRegister.metrics(), 'sqlassist_scopes_open 0')
 })
 
 t.test('sqlAssist must be registered first', async t => {

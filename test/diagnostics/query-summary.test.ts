@@ -61,6 +61,7 @@ t.test('the quotes of a dialect are the names that they are', async t => {
   t.equal(summary('select `n0`.* from `my note` as `n0`', 'mysql'), 'select `my note`')
   t.equal(summary('insert into `a`.`note` (`id`) values (?)', 'mariadb'), 'insert `a`.`note`')
   t.equal(summary('select * from "note"', 'sqlite'), 'select "note"')
+  t.equal(summary('select * from "note"', 'mysql'), 'select', 'a text is none')
 })
 
 t.test('a summary has at most 255 characters, and no half names', async t => {
@@ -68,6 +69,12 @@ t.test('a summary has at most 255 characters, and no half names', async t => {
   const text = summary(`select * from ${tables.join(', ')}`)
   t.ok(text.length <= 255 && text.length > 240, String(text.length))
   t.ok(text.split(' ').every(word => word === 'select' || tables.includes(word)))
+  const long = 'a'.repeat(200)
+  t.equal(
+    summary(`select * from ${long}, ${'b'.repeat(60)}, c`),
+    `select ${long}`,
+    'nor one that comes later',
+  )
 })
 
 t.test('whether a statement returns rows', async t => {
