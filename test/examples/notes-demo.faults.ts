@@ -252,6 +252,17 @@ t.test('the feed', async t => {
     t.match(refused, { label: /rolled back .+/, legs: ['writer → to primary', 'logger → to primary'] })
   })
 
+  await t.test('has like requests together, although open pages ask for something in between', async t => {
+    await app.flags.storage.upsert({ name: 'latest-notes', enabled: true }, {})
+    await app.flags.sync()
+    for (const url of ['/notes', '/latest', '/notes', '/latest']) await ada.get(url)
+    t.match(feed(await ada.get()).slice(0, 3), [
+      { label: /^GET \/$/ },
+      { label: 'GET /latest' },
+      { label: 'GET /notes × 2' },
+    ])
+  })
+
   await t.test('shows little, however much happens', async t => {
     for (let request = 0; request < 20; request++) {
       await app.inject(request % 2 === 0 ? '/notes' : '/authors?limit=1')

@@ -5,6 +5,9 @@ import { highlighted } from './sql-view.ts'
 /** Requests, and of each its statements and reasons. */
 const SHOWN = { requests: 8, statements: 9, reasons: 4 }
 
+/** What open pages ask for by themselves: it comes between the requests of whoever presses a button. */
+const BY_ITSELF = 'GET /latest'
+
 /** Requests that follow each other and did the same: shown once. */
 interface Group {
   readonly newest: Served
@@ -22,7 +25,10 @@ export function feedView(requests: readonly Served[]): Html {
 function group(requests: readonly Served[]): Group[] {
   const groups: Group[] = []
   for (const request of requests) {
-    const last = groups.at(-1)
+    const last =
+      request.label === BY_ITSELF
+        ? groups.at(-1)
+        : groups.findLast(({ newest }) => newest.label !== BY_ITSELF)
     if (last !== undefined && isAlike(last.newest, request)) last.all.push(request)
     else groups.push({ newest: request, all: [request] })
   }

@@ -34,6 +34,10 @@ export function addStream(app: FastifyInstance, room: ControlRoom): void {
     let seen = room.feed.lastSent
     try {
       while (!signal.aborted) {
+        // From here on: what changes while the message is made or taken belongs to the next one.
+        const change = room.change(signal)
+        // Nobody waits for it where the reader leaves before.
+        change.catch(() => {})
         const parts = Object.entries(partsOf(room)).filter(([name, html]) => shown.get(name) !== html)
         for (const [name, html] of parts) shown.set(name, html)
         const flow = room.feed.sentSince(seen)
@@ -41,7 +45,7 @@ export function addStream(app: FastifyInstance, room: ControlRoom): void {
         const states = Object.fromEntries(room.servers().map(({ name, state }) => [name, state]))
         const message = { parts: Object.fromEntries(parts), states, flow, version: room.version }
         if (parts.length > 0 || flow.length > 0) yield `data: ${JSON.stringify(message)}\n\n`
-        await Promise.all([room.change(signal), sleep(PACE, undefined, { signal })])
+        await Promise.all([change, sleep(PACE, undefined, { signal })])
       }
     } catch (error) {
       if (!signal.aborted) throw error
