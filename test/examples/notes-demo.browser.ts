@@ -2,7 +2,19 @@ import axe, { type AxeResults } from 'axe-core'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { buildApp } from '../../examples/notes/app.ts'
-import { DESKTOP, launchBrowser, PHONE, screenshot, skip } from '../support/browser.ts'
+import { eventually } from '../embedded/helpers.ts'
+import {
+  DESKTOP,
+  hurry,
+  launchBrowser,
+  listening,
+  PHONE,
+  putBehind,
+  screenshot,
+  settled,
+  skip,
+  watchStreams,
+} from '../support/browser.ts'
 import { pageWidth, textsBelow } from './in-page.ts'
 import { testCluster } from './support.ts'
 
@@ -57,10 +69,13 @@ t.test('the start page in a browser', { skip }, async t => {
       }).observe(document.querySelector('.wires.wide-only'), { childList: true })`)
     await button(page, 'Write it').click()
     await page.getByText('Saved. The writer had committed').first().waitFor()
+    t.match(await page.locator('#news').textContent(), /^Saved/, 'screen readers are told')
+    t.equal(await page.locator('[aria-busy]').count(), 0)
     for (const each of [page, other]) {
       await request(each, 'POST /write').locator('.chip[data-server="primary"]').first().waitFor()
     }
-    await page.waitForFunction('flown.includes("primary")')
+    t.ok(await eventually(() => page.evaluate<boolean>('flown.includes("primary")')))
+    t.ok(await eventually(() => page.evaluate<boolean>('document.querySelector(".statement") === null')))
     t.equal(await other.locator('.statement').count(), 0, 'nothing moves for whoever wants it still')
     await screenshot(page, 'demo-written')
 
@@ -86,7 +101,26 @@ t.test('the start page in a browser', { skip }, async t => {
     await button(page, 'Start again standby-2').click()
     await card(page, 'standby-2', 'online').waitFor()
 
-    await page.getByRole('switch', { name: 'latest-notes' }).click()
+    await button(page, 'Kill standby-1').focus()
+    await app.inject({ method: 'POST', url: '/servers/standby-1/pause', headers: FORM })
+    await button(page, 'Resume replay of standby-1').waitFor()
+    t.equal(await page.evaluate('document.activeElement.id'), 'kill-standby-1', 'and stays on its button')
+    await button(page, 'Resume replay of standby-1').hover()
+    await page.mouse.down()
+    await app.inject({ method: 'POST', url: '/servers/standby-1/resume', headers: FORM })
+    await card(page, 'standby-1', 'online').waitFor()
+    await page.mouse.up()
+    await page.getByText('standby-1 is in that state already').first().waitFor()
+    await button(page, 'Pause replay of standby-1').waitFor()
+
+    // It is pressed while what is around it is asked for, and let go when that has come.
+    await page.getByRole('switch', { name: 'latest-notes' }).hover()
+    await page.mouse.down()
+    const latest = page.waitForResponse('**/latest')
+    const payload = 'name=Grace&title=Meanwhile'
+    await app.inject({ method: 'POST', url: '/write', headers: FORM, payload })
+    await settled(page, latest)
+    await page.mouse.up()
     for (const each of [page, other]) await each.getByRole('heading', { name: 'Latest notes' }).waitFor()
     await button(page, 'Five visitors clap').click()
     for (const each of [page, other]) await each.getByText('the projection has counted up to 6').waitFor()
@@ -94,6 +128,29 @@ t.test('the start page in a browser', { skip }, async t => {
     t.equal(await page.evaluate('document.body.dataset.isTheSame'), 'yes')
     t.equal(new URL(page.url()).search, '')
     await screenshot(page, 'demo')
+    await page.route('**/reads', route => route.fulfill({ body: 'This is no page of ours.' }))
+    const loaded = page.waitForEvent('load')
+    await button(page, 'Read 20 times').click()
+    await loaded
+  })
+
+  await t.test('listens while somebody looks, and again when it was refused', async t => {
+    const page = await open(t, browser, { viewport: DESKTOP })
+    await watchStreams(page)
+    await hurry(page)
+    await page.addInitScript(`Object.defineProperty(document, 'hidden', { value: true, configurable: true })`)
+    await page.route('**/live', route => route.fulfill({ status: 204 }), { times: 1 })
+    await page.goto(url)
+    t.equal(await listening(page), 0, 'a tab that was opened in the background')
+    await putBehind(page, false)
+    t.ok(await eventually(() => page.evaluate<boolean>('streams[0].readyState === EventSource.CLOSED')))
+    t.ok(await eventually(() => page.evaluate<boolean>('streams[1]?.readyState === EventSource.OPEN')))
+    await app.inject('/authors?limit=7')
+    await request(page, 'GET /authors').waitFor()
+    await putBehind(page, true)
+    t.equal(await listening(page), 0)
+    await putBehind(page, false)
+    t.equal(await listening(page), 1)
   })
 
   await t.test('works without JavaScript', async t => {

@@ -1,9 +1,12 @@
+import { hasSubscribers } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { get, type IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { type AppOptions, buildApp, type Urls } from '../../examples/notes/app.ts'
 import { Feed } from '../../examples/notes/control-room/feed.ts'
+import { ControlRoom } from '../../examples/notes/control-room/room.ts'
+import { addStream } from '../../examples/notes/control-room/stream.ts'
 import { eventually } from '../embedded/helpers.ts'
 import { testCluster, testDatabase, urlsOf } from './support.ts'
 
@@ -121,6 +124,7 @@ t.test('on a cluster of its own', async t => {
     t.match(reads(nobodyLeft)?.why.join(), /reader → primary: /)
     const stranger = await browse(app).press('/reads')
     t.notMatch(reads(stranger)?.legs.join(), /primary/, 'who has not written needs nothing of that')
+    t.match(await browse(app).press('/claps'), /Third<\/span> <strong>5/, 'but claps for the newest note')
 
     for (const name of ['standby-1', 'standby-2']) await ada.press(`/servers/${name}/resume`)
     await Promise.all(cluster.replicas.map(standby => standby.caughtUp()))
@@ -137,10 +141,19 @@ t.test('on a cluster of its own', async t => {
     t.match(page, /<strong>0<\/strong> server errors/)
     t.match(page, /\d<\/strong> requests answered/)
 
-    await ada.press('/servers/standby-2/start')
+    const started = await ada.press('/servers/standby-2/start')
+    t.match(card(started, 'standby-2').state, /^(joining|online)$/)
     t.ok(await eventually(async () => card(await ada.get(), 'standby-2').state === 'online', 10_000))
     const before = card(await ada.get(), 'standby-2').served
     t.ok(await eventually(async () => card(await ada.press('/reads'), 'standby-2').served > before, 10_000))
+  })
+
+  await t.test('a standby that ends while it is paused is not paused when it comes back', async t => {
+    await ada.press('/servers/standby-2/pause')
+    await two?.kill()
+    t.match(card(await ada.get(), 'standby-2'), { state: 'down', buttons: ['Start again'] })
+    const page = await ada.press('/servers/standby-2/start')
+    t.match(card(page, 'standby-2').buttons, ['Pause replay', 'Kill'])
   })
 
   await t.test('pressing twice does no harm', async t => {
@@ -166,9 +179,9 @@ t.test('on a cluster of its own', async t => {
     const page = await ada.press('/claps')
     t.match(
       page,
-      /Event <strong>6<\/strong> is the newest; the projection has counted up to <strong>6<\/strong>/,
+      /Event <strong>11<\/strong> is the newest; the projection has counted up to <strong>11<\/strong>/,
     )
-    t.match(page, /Third<\/span> <strong>5<\/strong>/)
+    t.match(page, /Third<\/span> <strong>10<\/strong>/)
   })
 
   await t.test('another site presses nothing', async t => {
@@ -202,6 +215,8 @@ t.test('on a cluster of its own', async t => {
     t.equal((await post('/servers/standby-3/kill')).statusCode, 404)
     t.equal((await post('/servers/standby-1/promote')).statusCode, 400)
     t.equal((await app.inject('/servers/standby-1/kill')).statusCode, 404, 'and no link does it')
+    t.notMatch(await ada.get('/?did=kill&server=elsewhere'), /elsewhere is gone/, 'nor is it said')
+    t.match(await ada.get(), /<strong>0<\/strong> server errors/, 'who is refused has met no error')
   })
 
   t.ok(await eventually(() => app.sqlAssist.sessions.scopes === 0), 'nothing stays open')
@@ -240,8 +255,12 @@ t.test('the feed', async t => {
   })
 
   await t.test('has the requests of its own application only', async t => {
+    const version = (page: string) => /id="latest-part"[^>]* data-version="(\d+)"/.exec(page)?.[1]
+    const before = version(await ada.get())
     await other.inject({ method: 'PATCH', url: '/notes/1', payload: { text: 'elsewhere' } })
-    t.notMatch(await ada.get(), 'PATCH')
+    const page = await ada.get()
+    t.notMatch(page, 'PATCH')
+    t.equal(version(page), before, 'nor does its script ask for notes because of them')
     t.match(await browse(other).get(), 'PATCH')
   })
 
@@ -308,14 +327,16 @@ t.test('the memory of the feed has limits', async t => {
   t.ok(newest?.statements.every(({ sql }) => sql.length <= 301))
   t.equal(kept.count('primary') > 90, true, 'all are counted')
   t.equal(kept.sentSince(0).length, 64)
+  await app.close()
+  t.notOk(hasSubscribers('sqlassist:statement:end'), 'and an end')
 })
 
 /** Reads server-sent events, as a browser does. */
 async function listen(t: Test, url: string) {
-  const request = get(`${url}/live`)
+  const request = get(`${url}/live`, { agent: false })
   t.teardown(() => request.destroy())
   const [response]: IncomingMessage[] = await once(request, 'response')
-  const messages: { parts: Record<string, string>; flow: { engine: string; server: string }[] }[] = []
+  const messages: { parts: Record<string, string>; flow: { number: number }[] }[] = []
   let text = ''
   response?.setEncoding('utf8').on('data', chunk => {
     const parts = (text + chunk).split('\n\n')
@@ -323,7 +344,8 @@ async function listen(t: Test, url: string) {
     for (const part of parts) if (part.startsWith('data: ')) messages.push(JSON.parse(part.slice(6)))
   })
   const ended = new Promise<void>(resolve => response?.once('close', resolve).once('error', () => {}))
-  return { type: response?.headers['content-type'], messages, ended, leave: () => request.destroy() }
+  const { statusCode: status, headers } = response as IncomingMessage
+  return { status, type: headers['content-type'], messages, ended, leave: () => request.destroy() }
 }
 
 t.test('the stream of the start page', async t => {
@@ -344,6 +366,8 @@ t.test('the stream of the start page', async t => {
     )
     t.ok(messages.length < 60, `${messages.length} messages for 60 requests`)
     t.ok(messages.every(({ flow }) => flow.length <= 64))
+    const numbers = messages.flatMap(({ flow }) => flow.map(({ number }) => number))
+    t.equal(new Set(numbers).size, numbers.length, 'each statement flies once')
     const later = messages.slice(1)
     t.notOk(
       later.some(({ parts }) => 'applause' in parts),
@@ -368,6 +392,20 @@ t.test('the stream of the start page', async t => {
     )
   })
 
+  await t.test('has an end to how many it tells', async t => {
+    const warnings: Error[] = []
+    const warn = (warning: Error) => void warnings.push(warning)
+    process.on('warning', warn)
+    t.teardown(() => process.off('warning', warn))
+    const all = await Promise.all(Array.from({ length: 100 }, () => listen(t, url)))
+    t.ok(await eventually(() => all.every(({ messages }) => messages.length > 0)))
+    t.equal((await listen(t, url)).status, 204, 'a browser does not come again then')
+    all[0]?.leave()
+    t.ok(await eventually(async () => (await listen(t, url)).status === 200))
+    for (const { leave } of all) leave()
+    t.same(warnings, [])
+  })
+
   await t.test('ends with its reader, and does not keep the service from ending', async t => {
     const left = await listen(t, url)
     left.leave()
@@ -376,5 +414,63 @@ t.test('the stream of the start page', async t => {
     await app.close()
     await open.ended
     t.equal(app.sqlAssist.sessions.scopes, 0)
+  })
+})
+
+t.test('a room of its own', async t => {
+  const app = await buildApp(urlsOf(await testDatabase(t)))
+  t.teardown(() => app.close())
+  // There is no applause that it could wait for.
+  const room = new ControlRoom(app, undefined as never, undefined)
+  app.register(async own => addStream(own, room), { prefix: '/own' })
+  app.get('/refused', async (_request, reply) => reply.code(400).send({}))
+  app.get('/broken', async (_request, reply) => reply.code(500).send({}))
+  const url = `${await app.listen({ port: 0, host: '127.0.0.1' })}/own`
+
+  await t.test('counts who could not be served', async t => {
+    for (const path of ['/refused', '/broken']) await app.inject(path)
+    t.match(room, { answered: 2, failed: 1 })
+  })
+
+  await t.test('looks by itself as long as anybody watches', async () => {
+    room.watch()()
+    const [one, other] = [room.watch(), room.watch()]
+    one()
+    await room.change(AbortSignal.timeout(5_000))
+    other()
+  })
+
+  await t.test('tells what changes while a message is made, and nothing else', async t => {
+    let [watching, made] = [0, 0]
+    room.watch = () => {
+      watching++
+      return () => {
+        watching--
+      }
+    }
+    const { messages, leave } = await listen(t, url)
+    t.ok(await eventually(() => messages.length === 1))
+    const servers = room.servers.bind(room)
+    room.servers = () => {
+      // The totals are in the message by now.
+      if (++made === 1) {
+        room.answered = 4711
+        room.tell()
+      }
+      return servers()
+    }
+    room.tell()
+    t.ok(await eventually(() => messages.length > 1))
+    t.match(messages[1]?.parts, { totals: /4711/ })
+    const before = made
+    room.tell()
+    t.ok(await eventually(() => made > before))
+    room.answered = 4712
+    room.tell()
+    t.ok(await eventually(() => messages.some(({ parts }) => /4712/.test(parts.totals ?? ''))))
+    t.equal(messages.length, 3, 'where nothing has changed there is nothing to tell')
+    t.equal(watching, 1)
+    leave()
+    t.ok(await eventually(() => watching === 0))
   })
 })

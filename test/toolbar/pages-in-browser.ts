@@ -19,16 +19,19 @@ interface InPage {
 // The compiler must not see it here: its DOM types are not those of the sources.
 const inPage: InPage = await import(new URL('../examples/in-page.ts', import.meta.url).href)
 
-/** A tab in a browser of its own; what the browser complains about fails the test. */
+/** A tab in a browser of its own; what the browser complains about fails the test, unless it is `expected`. */
 export async function openPage(
   t: Test,
   browser: Browser,
   options: BrowserContextOptions = {},
+  expected?: RegExp,
 ): Promise<Page> {
   const context = await browser.newContext({ viewport: DESKTOP, ...options })
   t.teardown(() => context.close())
   const page = await context.newPage()
-  page.on('console', message => t.fail(`console: ${message.text()}`))
+  page.on('console', message => {
+    if (!expected?.test(message.text())) t.fail(`console: ${message.text()}`)
+  })
   page.on('pageerror', error => t.fail(`error in the page: ${error.message}`))
   return page
 }

@@ -58,11 +58,11 @@ export class Controlled {
         break
       case 'kill':
         await this.#standby.kill()
-        // PostgreSQL forgets it with the process.
-        this.#isPaused = false
         break
       case 'start':
         await this.#standby.start()
+        // PostgreSQL has forgotten it with the process, whoever ended that.
+        this.#isPaused = false
     }
     return true
   }

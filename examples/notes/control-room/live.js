@@ -64,7 +64,9 @@ async function refresh() {
   if (latest.dataset.version === wanted) return
   latest.dataset.version = wanted
   const answer = await fetch('/latest').catch(() => undefined)
-  if (answer?.ok) replace(latest, await answer.text())
+  if (!answer?.ok) return
+  waiting.set('latest', await answer.text())
+  place()
 }
 
 /** Each statement on the way to its server. */
@@ -114,6 +116,7 @@ addEventListener('submit', async event => {
     document.getElementById('message').innerHTML = message.innerHTML
     news.textContent = message.textContent.trim()
     latest.dataset.version = fresh.dataset.version
+    waiting.delete('latest')
     replace(latest, fresh.innerHTML)
   } catch {
     // No page of ours: whatever it is, this shows it.

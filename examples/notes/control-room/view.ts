@@ -54,7 +54,7 @@ export function roomPage({ room, flag, message, written, debugging }: RoomData):
       <div data-part="feed">${feedView(room.feed.requests)}</div>
     </section>
     <div class="aside">
-      <div id="latest-part" data-version="${room.version}">${flagView(flag, room.hasButtons)}</div>
+      <div id="latest-part" data-part="latest" data-version="${room.version}">${flagView(flag, room.hasButtons)}</div>
       <section class="card" aria-labelledby="projection">
         <h2 id="projection">A projection</h2>
         <p>Applause is events; a projection counts each exactly once.</p>
