@@ -366,6 +366,8 @@ t.test('the stream of the start page', async t => {
     )
     t.ok(messages.length < 60, `${messages.length} messages for 60 requests`)
     t.ok(messages.every(({ flow }) => flow.length <= 64))
+    await app.inject('/authors')
+    t.ok(await eventually(() => messages.filter(({ flow }) => flow.length > 0).length > 1))
     const numbers = messages.flatMap(({ flow }) => flow.map(({ number }) => number))
     t.equal(new Set(numbers).size, numbers.length, 'each statement flies once')
     const later = messages.slice(1)
