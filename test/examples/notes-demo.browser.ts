@@ -141,7 +141,7 @@ t.test('the start page in a browser', { skip }, async t => {
     await page.addInitScript(`Object.defineProperty(document, 'hidden', { value: true, configurable: true })`)
     await page.route('**/live', route => route.fulfill({ status: 204 }), { times: 1 })
     await page.goto(url)
-    t.equal(await listening(page), 0, 'a tab that was opened in the background')
+    t.equal(await page.evaluate('streams.length'), 0, 'a tab that was opened in the background')
     await putBehind(page, false)
     t.ok(await eventually(() => page.evaluate<boolean>('streams[0].readyState === EventSource.CLOSED')))
     t.ok(await eventually(() => page.evaluate<boolean>('streams[1]?.readyState === EventSource.OPEN')))
