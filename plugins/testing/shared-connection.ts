@@ -164,15 +164,16 @@ export class SharedConnection {
   async #send<R>(speaker: Speaker, query: CompiledQuery): Promise<QueryResult<R>> {
     const { engine, transaction } = speaker
     const readOnly = speaker.readOnly || (transaction?.readOnly ?? false)
-    if (transaction !== undefined) {
-      await transaction.noteSettings(this.#raw, localSettingsOf(query.sql, query.parameters))
-    }
-    const isAlone = !readOnly && this.#open.size === 0 && !READ.test(query.sql)
+    // A statement outside of a transaction is one by itself.
+    const scope = transaction ?? new SharedTransaction(engine, readOnly)
+    await scope.noteSettings(this.#raw, localSettingsOf(query.sql, query.parameters))
+    const isAlone = !readOnly && this.#open.size === 0
     const answer = await this.#raw.send<R>(query, {
       readOnly,
       undoes: readOnly && transaction === undefined,
       behind: isAlone ? () => checkDeferred(this.#raw) : undefined,
     })
+    if (transaction === undefined && !readOnly) await scope.restoreSettings(this.#raw)
     if (!readOnly && this.#open.size > 0) {
       // The rows are the caller's, who may change them.
       this.#journal.push({ engine, transaction, query, answer: { ...answer, rows: copied(answer.rows) } })
@@ -182,8 +183,7 @@ export class SharedConnection {
 
   async #obey(transaction: SharedTransaction, { is, name }: SavepointCommand): Promise<void> {
     if (is === 'rollback') {
-      const savepoint = transaction.find(name)
-      if (savepoint === undefined) throw noSavepointError(name)
+      const savepoint = known(transaction, name)
       if (!transaction.readOnly) await this.#undo(transaction, savepoint)
       transaction.cutBehind(savepoint)
       transaction.hasFailed = false
@@ -194,8 +194,7 @@ export class SharedConnection {
       await this.#set(transaction, name)
       return
     }
-    const savepoint = transaction.find(name)
-    if (savepoint === undefined) throw noSavepointError(name)
+    const savepoint = known(transaction, name)
     // On the server it stays for now: others may have savepoints behind it.
     transaction.savepoints = transaction.savepoints.slice(0, transaction.savepoints.indexOf(savepoint))
   }
@@ -270,6 +269,14 @@ export class SharedConnection {
       else this.problems.push(new errors.SQLA_ERR_TEST_REPEAT(engine, String(cause), { cause }))
     }
   }
+}
+
+/** @throws what the server says when there is none, which ends the transaction as any error does */
+function known(transaction: SharedTransaction, name: string): Savepoint {
+  const savepoint = transaction.find(name)
+  if (savepoint !== undefined) return savepoint
+  transaction.hasFailed = true
+  throw noSavepointError(name)
 }
 
 function copied(rows: readonly unknown[]): unknown[] {

@@ -11,6 +11,12 @@ export interface Savepoint {
   from: number
 }
 
+/** What statements call settings that are called something else: `set local time zone`, `set local schema`. */
+const OTHER_NAMES = new Map([
+  ['time', 'timezone'],
+  ['schema', 'search_path'],
+])
+
 /** What a session takes for its transaction while it is really a part of the one that the whole test shares. */
 export class SharedTransaction {
   /** The engine's name. */
@@ -44,7 +50,7 @@ export class SharedTransaction {
   /** Remembers what settings are before a statement changes them. */
   async noteSettings(connection: RawConnection, names: readonly string[]): Promise<void> {
     for (const name of names) {
-      const setting = name === 'time' ? 'timezone' : name
+      const setting = OTHER_NAMES.get(name) ?? name
       if (this.#settings.has(setting)) continue
       const { rows } = await connection.lease.execute<{ value: string | null }>(
         CompiledQuery.raw('select current_setting($1, true) as value', [setting]),

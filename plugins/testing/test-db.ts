@@ -66,6 +66,8 @@ class SharedDatabases implements TestDb {
   readonly #connections: SharedConnection[] = []
   readonly #restore: (() => void)[] = []
   #ending: Promise<void> | undefined
+  /** Whether what went wrong has been told; closing the application tells nobody. */
+  #isTold = false
 
   constructor(sqlAssist: SqlAssist) {
     this.#sqlAssist = sqlAssist
@@ -84,8 +86,9 @@ class SharedDatabases implements TestDb {
   }
 
   rollback(): Promise<void> {
-    const isFirst = this.#ending === undefined
     this.#ending ??= this.#end()
+    const isFirst = !this.#isTold
+    this.#isTold = true
     return isFirst ? this.#ending.then(() => this.#tellProblems()) : this.#ending
   }
 

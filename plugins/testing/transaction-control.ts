@@ -5,10 +5,16 @@ export interface SavepointCommand {
   readonly name: string
 }
 
-const SAVEPOINT =
-  /^\s*(savepoint|rollback\s+(?:work\s+|transaction\s+)?to(?:\s+savepoint)?|release(?:\s+savepoint)?)\s+("(?:[^"]|"")+"|\w+)\s*;?\s*$/i
-const ENDING =
-  /^\s*(begin|start\s+transaction|commit|end|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b)|prepare\s+transaction)\b/i
+/** Space and comments: `sqlComments` puts one behind every statement. */
+const GAP = String.raw`(?:\s|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*\*/)*`
+const SAVEPOINT = new RegExp(
+  String.raw`^${GAP}(savepoint|rollback\s+(?:work\s+|transaction\s+)?to(?:\s+savepoint)?|release(?:\s+savepoint)?)\s+("(?:[^"]|"")+"|\w+)${GAP};?${GAP}$`,
+  'i',
+)
+const ENDING = new RegExp(
+  String.raw`^${GAP}(begin|start\s+transaction|commit|end|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b)|prepare\s+transaction)\b`,
+  'i',
+)
 
 export function savepointCommand(sql: string): SavepointCommand | undefined {
   const match = SAVEPOINT.exec(sql)

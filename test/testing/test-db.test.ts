@@ -1,11 +1,17 @@
 import * as sqlite from '@mikro-orm/sqlite'
-import Fastify from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
 import { testDb } from '../../plugins/testing/index.ts'
 import sqlAssist from '../../src/index.ts'
 import { Audit, eventually, NOTHING, Note, ormConfig } from '../support/app.ts'
+import { testDatabase } from '../support/cluster.ts'
 import { Account, twoDatabases } from '../transactions/two-databases.ts'
 import { audits, notes, sharedApp } from './shared-app.ts'
+
+function writerOf(app: FastifyInstance) {
+  const writer = app.sqlAssist.engines.get('writer')
+  return { ...writer.figures, connections: writer.connections() }
+}
 
 t.test('each application has one at a time', async t => {
   const { app, remains } = await sharedApp(t)
@@ -52,11 +58,90 @@ t.test('the application can be closed while it is on', async t => {
   await app.close()
   t.ok(performance.now() - from < 5_000, 'nobody waits for the shared connection')
   t.same(await saved(), { notes: 0, audits: 0 })
-  await db.rollback()
-  const [open] = await database.sql(
-    "select count(*)::int from pg_stat_activity where application_name = 'sqlassist-test' and datname = current_database()",
+  await t.rejects(
+    db.run(() => {}),
+    { code: 'SQLA_ERR_TEST_OVER' },
   )
-  t.same(open, { count: 0 })
+  await db.rollback()
+  const isClosed = await eventually(async () => {
+    const open = await database.sql(
+      "select from pg_stat_activity where application_name = 'sqlassist-test' and datname = current_database()",
+    )
+    return open.length === 0
+  })
+  t.ok(isClosed, 'its connections are')
+})
+
+t.test('what went wrong is told when the application has been closed before, and once', async t => {
+  const { app } = await sharedApp(t)
+  const db = await testDb(app)
+  await db.run(({ logger }) => logger.execute('select 1; commit'))
+  await app.close()
+  await t.rejects(db.rollback(), { code: 'SQLA_ERR_TEST_ENDED' })
+  await db.rollback()
+})
+
+t.test('when one database cannot be had, those that were begun are given back', async t => {
+  const impatient = { b: { acquireTimeout: 150 } }
+  const { app, balances, run } = await twoDatabases(t, impatient, {}, () => {}, undefined, 1)
+  await (await testDb(app)).rollback()
+  await run(async session => {
+    await session.b.count(Account)
+    await t.rejects(testDb(app), { code: 'SQLA_ERR_POOL_TIMEOUT' })
+    t.equal(app.sqlAssist.engines.get('a').figures.used, 0)
+    session.a.create(Account, { id: 2, balance: 1 })
+  })
+  t.same(await balances(2), [1, undefined], 'requests commit')
+  await using db = await testDb(app)
+  await db.run(session => session.get('a').nativeUpdate(Account, { id: 2 }, { balance: 3 }))
+  t.same(await balances(2), [1, undefined], 'and the next one shares again')
+})
+
+t.test('the connection that engines share is that of one that joins, or else of one that writes', async t => {
+  const database = await testDatabase(t)
+  const engines = {
+    reader: { orm: ormConfig(database.readerUrl), readOnly: true },
+    logger: { orm: ormConfig(database.loggerUrl), autocommit: true },
+    writer: { orm: ormConfig(database.writerUrl) },
+  } as const
+  const userOf = async (...names: (keyof typeof engines)[]) => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await app.register(sqlAssist, {
+      engines: Object.fromEntries(names.map(name => [name, engines[name]])),
+    })
+    await app.ready()
+    await using db = await testDb(app)
+    const [row] = await db.run(({ reader }) => reader.execute<{ name: string }[]>('select user as name'))
+    return row?.name
+  }
+  t.equal(await userOf('reader', 'logger', 'writer'), new URL(database.writerUrl).username)
+  t.equal(await userOf('reader', 'logger'), new URL(database.loggerUrl).username)
+  t.equal(await userOf('reader'), new URL(database.readerUrl).username)
+})
+
+t.test('who waits with several engines has its turn with all of them at once', async t => {
+  const { app } = await sharedApp(t)
+  await using db = await testDb(app)
+  const go = Promise.withResolvers<void>()
+  const begun = Promise.withResolvers<void>()
+  const first = db.run(async ({ writer }) => {
+    await writer.insert(Note, { tag: 'turn', body: 'a' } as never)
+    begun.resolve()
+    await go.promise
+  })
+  await begun.promise
+  const second = db.run(({ writer, reader, logger }) =>
+    Promise.all([writer.count(Note), reader.count(Note), logger.count(Audit)]),
+  )
+  const third = db.run(({ reader }) => reader.count(Note))
+  const waiting = () => [...app.sqlAssist.engines].map(({ figures }) => figures.waiting).join()
+  t.ok(await eventually(() => waiting() === '1,2,1'))
+  go.resolve()
+  await first
+  t.same(await second, [1, 1, 0])
+  t.equal(await third, 1)
+  t.equal(waiting(), '0,0,0')
 })
 
 t.test('who waits for a transaction that waits for him is told so', async t => {
@@ -69,9 +154,10 @@ t.test('who waits for a transaction that waits for him is told so', async t => {
       code: 'SQLA_ERR_TEST_BUSY',
       message: /the inner one waited 150 ms for engine 'writer', while run\(\) has/,
     })
-    t.equal(app.sqlAssist.engines.get('writer').figures.waiting, 0)
+    t.match(writerOf(app), { used: 1, waiting: 0, connections: [{ inUse: true, since: Number }] })
   })
   await nested
+  t.match(writerOf(app), { used: 0, connections: [{ inUse: false, since: undefined, processId: Number }] })
   t.same(await notes(db, 'nested'), ['a'])
 })
 
@@ -125,6 +211,7 @@ t.test('COMMIT and the like as plain SQL are refused; one that slips through is 
     'end',
     'abort',
     "prepare transaction 'x'",
+    '/* so */ -- and so\n commit',
   ]) {
     for (const engine of ['writer', 'logger']) {
       const refused = db.run(session => session.get(engine).execute(sql))
@@ -185,6 +272,9 @@ for (const snapshot of [true, false]) {
       )
       t.same(await notes(db, 'written'), ['a', 'b'])
       t.equal(await audits(db, 'hidden'), 0)
+      await db.run(({ reader }) => reader.execute("select set_config('app.tenant', '7', true)"))
+      const setting = "select coalesce(current_setting('app.tenant', true), '') as value"
+      t.same(await db.run(({ reader }) => reader.execute(setting)), [{ value: '' }])
     },
   )
 }
@@ -207,21 +297,36 @@ t.test('what a transaction has set for itself ends with it', async t => {
   const { app } = await sharedApp(t)
   await using db = await testDb(app)
   const seen = 'select current_setting(?, true) as value'
+  const place = "select current_setting('timezone') as zone, current_schema() as schema"
+  const before = await db.run(({ writer }) => writer.execute(place))
   const setAndSee = async (engine: string): Promise<void> => {
     await db.run(async session => {
       const em = session.get(engine)
+      await em.execute("set local work_mem = '66MB'")
       await em.execute("set local work_mem = '77MB'")
-      await em.execute("select set_config('app.tenant', '7', true)")
+      await em.execute("SET LOCAL TIME ZONE 'Asia/Tokyo'")
+      await em.execute("set local schema 'pg_catalog'")
+      await em.execute('select set_config(?, ?, true)', ['app.tenant', '7'])
       t.same(await em.execute(seen, ['app.tenant']), [{ value: '7' }], engine)
       t.same(await em.execute(seen, ['work_mem']), [{ value: '77MB' }])
     })
     await db.run(async ({ writer }) => {
       t.not((await writer.execute<{ value: string }[]>(seen, ['work_mem']))[0]?.value, '77MB')
       t.same(await writer.execute(seen, ['app.tenant']), [{ value: '' }])
+      t.same(await writer.execute(place), before)
     })
   }
   await setAndSee('writer')
   await setAndSee('reader')
+  await db.run(({ logger }) => logger.execute("select set_config('app.tenant', '8', true)"))
+  const after = await db.run(({ writer }) => writer.execute(seen, ['app.tenant']))
+  t.same(after, [{ value: '' }], 'a statement that commits by itself is a transaction, too')
+  await db.run(async ({ writer }) => {
+    const inner = writer.transactional(em => em.execute('set local nonsense = 1'))
+    await t.rejects(inner, { code: '42704' })
+    await writer.insert(Note, { tag: 'set', body: 'a' } as never)
+  })
+  t.same(await notes(db, 'set'), ['a'])
 })
 
 t.test('a replica-routed or causal request reads what was written, and gets no token', async t => {
