@@ -230,6 +230,24 @@ t.test('COMMIT and the like as plain SQL are refused; one that slips through is 
   t.same(await remains(), NOTHING)
 })
 
+t.test('all who wait when a statement ends the shared transaction are told of it', async t => {
+  const { app } = await sharedApp(t)
+  const db = await testDb(app)
+  const others: Promise<void>[] = []
+  const ending = db.run(async ({ writer, logger }) => {
+    await writer.count(Note)
+    for (let index = 0; index < 2; index++) {
+      const other = db.run(session => session.writer.count(Note))
+      others.push(t.rejects(other, { code: 'SQLA_ERR_TEST_ENDED' }))
+    }
+    t.ok(await eventually(() => writerOf(app).waiting === 2))
+    await logger.execute('select 1; commit')
+  })
+  await t.rejects(ending, { code: 'SQLA_ERR_TEST_ENDED' })
+  await Promise.all(others)
+  await t.rejects(db.rollback(), { code: 'SQLA_ERR_TEST_ENDED' })
+})
+
 t.test('what could not have been saved without the transaction around it is told of', async t => {
   const { app, db: database } = await sharedApp(t)
   await database.sql('create table child (note integer references note)')
@@ -297,7 +315,8 @@ t.test('what a transaction has set for itself ends with it', async t => {
   const { app } = await sharedApp(t)
   await using db = await testDb(app)
   const seen = 'select current_setting(?, true) as value'
-  const place = "select current_setting('timezone') as zone, current_schema() as schema"
+  const place =
+    "select current_setting('timezone') as zone, current_schema() as schema, current_setting('work_mem') as memory"
   const before = await db.run(({ writer }) => writer.execute(place))
   const setAndSee = async (engine: string): Promise<void> => {
     await db.run(async session => {
@@ -306,12 +325,16 @@ t.test('what a transaction has set for itself ends with it', async t => {
       await em.execute("set local work_mem = '77MB'")
       await em.execute("SET LOCAL TIME ZONE 'Asia/Tokyo'")
       await em.execute("set local schema 'pg_catalog'")
-      await em.execute('select set_config(?, ?, true)', ['app.tenant', '7'])
+      await em
+        .getKysely()
+        .selectNoFrom(({ fn, val, lit }) =>
+          fn('set_config', [val('app.tenant'), val('7'), lit(true)]).as('tenant'),
+        )
+        .execute()
       t.same(await em.execute(seen, ['app.tenant']), [{ value: '7' }], engine)
       t.same(await em.execute(seen, ['work_mem']), [{ value: '77MB' }])
     })
     await db.run(async ({ writer }) => {
-      t.not((await writer.execute<{ value: string }[]>(seen, ['work_mem']))[0]?.value, '77MB')
       t.same(await writer.execute(seen, ['app.tenant']), [{ value: '' }])
       t.same(await writer.execute(place), before)
     })
