@@ -233,7 +233,7 @@ t.test('COMMIT and the like as plain SQL are refused; one that slips through is 
 t.test('all who wait when a statement ends the shared transaction are told of it', async t => {
   const { app } = await sharedApp(t)
   const db = await testDb(app)
-  const others: Promise<void>[] = []
+  const others: Promise<unknown>[] = []
   const ending = db.run(async ({ writer, logger }) => {
     await writer.count(Note)
     for (let index = 0; index < 2; index++) {
