@@ -65,6 +65,7 @@ class SharedDatabases implements TestDb {
   readonly #sqlAssist: SqlAssist
   readonly #connections: SharedConnection[] = []
   readonly #restore: (() => void)[] = []
+  #opening: Promise<void> | undefined
   #ending: Promise<void> | undefined
   /** Whether what went wrong has been told; closing the application tells nobody. */
   #isTold = false
@@ -73,7 +74,12 @@ class SharedDatabases implements TestDb {
     this.#sqlAssist = sqlAssist
   }
 
-  async open(): Promise<void> {
+  open(): Promise<void> {
+    this.#opening = this.#open()
+    return this.#opening
+  }
+
+  async #open(): Promise<void> {
     for (const database of await databasesOf(this.#sqlAssist.engines)) await this.#share(database)
   }
 
@@ -111,6 +117,8 @@ class SharedDatabases implements TestDb {
   }
 
   async #end(): Promise<void> {
+    // The application may be closed meanwhile: what is begun after that must end as well.
+    await this.#opening?.catch(() => {})
     for (const restore of this.#restore) restore()
     await Promise.all(this.#connections.map(connection => connection.end()))
     active.delete(this.#sqlAssist)

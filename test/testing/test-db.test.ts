@@ -97,6 +97,37 @@ t.test('when one database cannot be had, those that were begun are given back', 
   t.same(await balances(2), [1, undefined], 'and the next one shares again')
 })
 
+t.test('the application can be closed while it begins', async t => {
+  const { app, run } = await twoDatabases(t, {}, {}, () => {}, undefined, 1)
+  // So that it knows by then which engines share a database.
+  await (await testDb(app)).rollback()
+  const held = Promise.withResolvers<void>()
+  const done = Promise.withResolvers<void>()
+  const holding = run(async session => {
+    await session.b.count(Account)
+    held.resolve()
+    await done.promise
+  })
+  await held.promise
+  const beginning = testDb(app)
+  const engine = app.sqlAssist.engines.get('a')
+  t.ok(
+    await eventually(() => engine.substitute !== undefined),
+    'it has the first database, and waits for the second',
+  )
+  const from = performance.now()
+  const closing = app.close()
+  done.resolve()
+  const [begun] = await Promise.allSettled([beginning, closing, holding])
+  t.ok(performance.now() - from < 5_000, 'nobody waits for a connection of its own')
+  if (begun.status === 'fulfilled')
+    await t.rejects(
+      begun.value.run(() => {}),
+      { code: 'SQLA_ERR_TEST_OVER' },
+    )
+  else t.match(begun.reason, { code: 'SQLA_ERR_CLOSED' })
+})
+
 t.test('the connection that engines share is that of one that joins, or else of one that writes', async t => {
   const database = await testDatabase(t)
   const engines = {
