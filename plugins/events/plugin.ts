@@ -5,6 +5,7 @@ import type { AggregateClass } from './aggregate.ts'
 import { Application, type ApplicationOptions } from './application.ts'
 import { errors } from './errors.ts'
 import { assertOptions } from './plugin-options.ts'
+import type { AnyApplication } from './source.ts'
 
 /**
  * The application class, for the compiler. Empty until yours is declared; then `app.events` and `request.events` are
@@ -27,8 +28,6 @@ export type EventsApplication = SqlAssistEvents extends { application: infer Own
   ? Own
   : AnyApplication
 
-// biome-ignore lint/suspicious/noExplicitAny: whatever its aggregates are
-type AnyApplication = Application<any>
 // biome-ignore lint/suspicious/noExplicitAny: a subclass may want certain ones
 type AnyOptions = ApplicationOptions<any>
 
